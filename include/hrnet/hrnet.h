@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file hrnet.h
+ * HRNet image models: open weights, preprocess pictures, run, read the answer.
+ *
+ * Model objects are immutable and may be used from any thread; a session serves one thread at a
+ * time, and any number of sessions may share one model.  Functions return HRNET_OK or an error;
+ * hrnet_last_error() then holds one sentence, per thread.  On failure outputs are untouched unless
+ * stated.  The library never prints, exits or aborts.
+ */
+#ifndef HRNET_H
+#define HRNET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HRNET_VERSION_MAJOR 0
+#define HRNET_VERSION_MINOR 1
+#define HRNET_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define HRNET_API __attribute__((visibility("default")))
+#else
+#define HRNET_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Errors, log, memory ------------------------------------------------------------------ */
+
+typedef enum hrnet_status {
+    HRNET_OK = 0,
+    HRNET_E_ARGUMENT = 1,    /**< an argument or option is out of range */
+    HRNET_E_SHAPE = 2,       /**< shapes or sizes do not fit */
+    HRNET_E_FORMAT = 3,      /**< a file or message is malformed */
+    HRNET_E_NOT_FOUND = 4,   /**< no such file, model, feature or name */
+    HRNET_E_IO = 5,          /**< reading, writing or the network failed */
+    HRNET_E_LIMIT = 6,       /**< larger than a limit allows */
+    HRNET_E_UNSUPPORTED = 7, /**< understood, but not supported */
+    HRNET_E_MISMATCH = 8,    /**< weights do not fit the model */
+    HRNET_E_MEMORY = 9,      /**< out of memory */
+    HRNET_E_DEADLINE = 10,   /**< a deadline passed */
+    HRNET_E_BUSY = 11,       /**< a queue is full */
+    HRNET_E_CANCELLED = 12,  /**< cancelled by the caller */
+    HRNET_E_INTERNAL = 13    /**< a bug in hrnet */
+} hrnet_status;
+
+/** Text of a status ("file or message is malformed"); never NULL. */
+HRNET_API const char *hrnet_status_text(hrnet_status status);
+/** Exit code that a program should end with for this status (0 to 4, 130). */
+HRNET_API int hrnet_status_exit_code(hrnet_status status);
+/** This thread's last error, one sentence; "" if none.  Valid until its next failure. */
+HRNET_API const char *hrnet_last_error(void);
+
+/** Receives warnings; level 0 information, 1 warning.  Set before other threads use the library. */
+typedef void hrnet_log_fn(void *context, int level, const char *message);
+HRNET_API void hrnet_set_log(hrnet_log_fn *fn, void *context);
+
+/** Replaces malloc for the library's own blocks.  Call before anything else; both or neither NULL. */
+typedef void *hrnet_allocate_fn(void *context, size_t bytes, size_t align);
+typedef void hrnet_release_fn(void *context, void *block);
+HRNET_API void hrnet_set_allocator(hrnet_allocate_fn *allocate, hrnet_release_fn *release,
+                                   void *context);
+
+/** "0.1.0" of the library that is running. */
+HRNET_API const char *hrnet_version(void);
+/** One line: version, compiler, features built in. */
+HRNET_API const char *hrnet_build_info(void);
+/** This machine's CPU name and the instruction set that would be used ("AMD EPYC", "avx2"). */
+HRNET_API const char *hrnet_cpu_name(void);
+HRNET_API const char *hrnet_cpu_isa(void);
+/** CPUs this process may use (affinity and container quota). */
+HRNET_API unsigned hrnet_cpu_count(void);
+/** Measured peak of one core of instruction set `isa` (NULL: the best), in GFLOP/s fp32; takes
+ *  about 50 ms.  `threads` cores at once; the sum is returned.  0 for an unknown isa. */
+HRNET_API double hrnet_cpu_peak_gflops(const char *isa, unsigned threads);
+
+/* ---- The zoo ------------------------------------------------------------------------------ */
+
+/** What is known about an architecture, or a set of published weights, by name. */
+struct hrnet_zoo_entry {
+    const char *name;         /**< "HRNet_W18_C" */
+    const char *architecture; /**< same as name for an architecture */
+    uint64_t parameters;      /**< trainable, 1000 classes */
+    uint64_t multiply_adds;   /**< 224x224 */
+    const char *url, *file;   /**< NULL for an architecture */
+    const char *sha256_prefix; /**< first hex digits of the file's SHA-256, or NULL */
+    const char *recipe;
+    double top1, top5;                        /**< published, as fractions; 0 if none */
+    double flops_printed, parameters_printed; /**< the published table's columns (G, M), 0 if none */
+    const char *note, *licence;               /**< or NULL */
+};
+HRNET_API size_t hrnet_zoo_architecture_count(void);
+HRNET_API hrnet_status hrnet_zoo_architecture(size_t index, struct hrnet_zoo_entry *out);
+HRNET_API size_t hrnet_zoo_weights_count(void);
+HRNET_API hrnet_status hrnet_zoo_weights(size_t index, struct hrnet_zoo_entry *out);
+/** By any name or alias: weights first, then architectures; HRNET_E_NOT_FOUND gives a hint. */
+HRNET_API hrnet_status hrnet_zoo_find(const char *name, struct hrnet_zoo_entry *out);
+
+/* ---- Recipes ------------------------------------------------------------------------------ */
+
+typedef enum hrnet_resize {
+    HRNET_RESIZE_OPENCV = 0,
+    HRNET_RESIZE_PILLOW = 1,
+    HRNET_RESIZE_PILLOW_BICUBIC = 2
+} hrnet_resize;
+
+/** From a picture to the network's input; see docs/recipes.md. */
+struct hrnet_recipe {
+    char name[32];
+    hrnet_resize resize;
+    int resize_short;            /**< short side after resizing, px; 0: resize to the crop size */
+    int crop_width, crop_height; /**< px */
+    float scale, mean[3], deviation[3]; /**< RGB */
+};
+/** "opencv", "opencv-deploy", "pillow", "pillow-bicubic". */
+HRNET_API hrnet_status hrnet_recipe_named(const char *name, struct hrnet_recipe *out);
+
+/* ---- Models ------------------------------------------------------------------------------- */
+
+typedef struct hrnet_model hrnet_model;
+
+struct hrnet_model_options {
+    size_t struct_size;       /**< set by hrnet_model_options_init() */
+    const char *architecture; /**< the file must be this one; NULL: whatever it is */
+    int classes;              /**< the file must have so many; 0: whatever it has */
+    int replace_head;         /**< nonzero: make a fresh head of `classes` outputs instead */
+    const struct hrnet_recipe *recipe; /**< NULL: the file's own, or its family's default */
+    const char *labels_path;  /**< label file; NULL: the file's own or the built-in names */
+    int microsoft_fuse_order; /**< nonzero: add fuse terms in Microsoft's order */
+};
+HRNET_API void hrnet_model_options_init(struct hrnet_model_options *options, size_t struct_size);
+
+/**
+ * Opens weights in any known format (told from the content) and checks every tensor.
+ * @param out   receives the model; release with hrnet_model_release()
+ * @param options NULL for the defaults
+ * @return HRNET_E_NOT_FOUND, _FORMAT, _MISMATCH (the message is the verdict), _LIMIT, _MEMORY
+ */
+HRNET_API hrnet_status hrnet_model_open(hrnet_model **out, const char *path,
+                                        const struct hrnet_model_options *options);
+/** From memory, which must outlive the model.  `name` is for messages. */
+HRNET_API hrnet_status hrnet_model_open_memory(hrnet_model **out, const void *data, size_t size,
+                                               const char *name,
+                                               const struct hrnet_model_options *options);
+/** An architecture with deterministic synthetic weights: for benchmarks and tests only. */
+HRNET_API hrnet_status hrnet_model_synthetic(hrnet_model **out, const char *architecture,
+                                             const struct hrnet_model_options *options);
+/** Sessions keep their model alive; releasing early is fine.  NULL is allowed. */
+HRNET_API void hrnet_model_release(hrnet_model *model);
+
+struct hrnet_model_info {
+    const char *architecture, *format, *scheme; /**< "HRNet_W18_C", "safetensors", "Paddle 2.1" */
+    const char *prefix;        /**< wrapper stripped from names, "" if none */
+    const char *verdict;       /**< how loading ended, in words */
+    const char *precision;     /**< "fp32" */
+    const char *published;     /**< name of published weights, or NULL */
+    const char *fuse_order;    /**< "paddle" or "microsoft" */
+    int classes, squeeze;      /**< squeeze: nonzero with squeeze-and-excitation */
+    uint64_t parameters;          /**< trainable */
+    uint64_t parameters_page;     /**< as the published page counts: without linear biases */
+    uint64_t parameters_stored;   /**< with running statistics */
+    uint64_t tensors;
+    uint64_t multiply_adds;       /**< at the recipe's size, one picture */
+    uint64_t weight_bytes;
+    char checksum[65];            /**< SHA-256 over names, shapes and bytes */
+    int label_count;
+};
+/** Strings live as long as the model. */
+HRNET_API hrnet_status hrnet_model_describe(const hrnet_model *model,
+                                            struct hrnet_model_info *out);
+HRNET_API hrnet_status hrnet_model_recipe(const hrnet_model *model, struct hrnet_recipe *out);
+/** Name of a class, or "" where there is none. */
+HRNET_API const char *hrnet_model_label(const hrnet_model *model, int class_index);
+
+/** Formats of hrnet_model_save(). */
+typedef enum hrnet_file_format {
+    HRNET_FILE_HRNET = 0,       /**< our own: safetensors with labels, recipe, self test */
+    HRNET_FILE_SAFETENSORS = 1, /**< plain safetensors, PyTorch names */
+    HRNET_FILE_PADDLE = 2,      /**< .pdparams */
+    HRNET_FILE_TORCH = 3        /**< .pth, zip */
+} hrnet_file_format;
+/** Writes atomically.  Our own format runs the self test and stores its logits. */
+HRNET_API hrnet_status hrnet_model_save(hrnet_model *model, const char *path,
+                                        hrnet_file_format format);
+
+struct hrnet_verify_report {
+    int checksum_stored, checksum_passed;
+    int self_test_stored, self_test_passed;
+    double self_test_error; /**< largest difference over the largest logit */
+};
+/** Recomputes checksum and self test.  HRNET_OK: both are stored and passed; else
+ *  HRNET_E_MISMATCH and the report tells (it is filled either way). */
+HRNET_API hrnet_status hrnet_model_verify(hrnet_model *model, struct hrnet_verify_report *out);
+
+/* ---- Sessions ----------------------------------------------------------------------------- */
+
+typedef struct hrnet_session hrnet_session;
+
+struct hrnet_session_options {
+    size_t struct_size;
+    unsigned threads;    /**< 0: every CPU this process may use; more is clamped */
+    size_t batch;        /**< largest batch, 1 to 1024 (default 1) */
+    int height, width;   /**< input size; 0: the recipe's */
+    const char *cpu;     /**< "baseline", "avx2", "avx512": use at most this; NULL: the best */
+    const char *const *features; /**< names of feature maps to keep; NULL-terminated, or NULL */
+};
+HRNET_API void hrnet_session_options_init(struct hrnet_session_options *options,
+                                          size_t struct_size);
+/** Plans the model for this CPU and takes all memory of later runs. */
+HRNET_API hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
+                                            const struct hrnet_session_options *options);
+/** NULL is allowed. */
+HRNET_API void hrnet_session_destroy(hrnet_session *session);
+
+/**
+ * Runs a batch.  Allocates nothing; the same bits for any thread count, batch and position.
+ * @param x       float32 [n,3,height,width], RGB, preprocessed; read only
+ * @param n       1 to the session's batch
+ * @param logits  float32 [n,classes]; must not overlap x
+ */
+HRNET_API hrnet_status hrnet_session_run(hrnet_session *session, const float *x, size_t n,
+                                         float *logits);
+/** Shape [n,c,h,w] of a kept feature map (h = w = 0 for vectors) for the full batch. */
+HRNET_API hrnet_status hrnet_session_feature_shape(const hrnet_session *session, const char *name,
+                                                   int64_t shape[4]);
+/** Copies a feature map of the last run, dense float32 [n,c,h,w] of the n of that run. */
+HRNET_API hrnet_status hrnet_session_feature(const hrnet_session *session, const char *name,
+                                             float *out);
+/** All feature names of a model, NULL-terminated; static. */
+HRNET_API const char *const *hrnet_feature_names(void);
+
+struct hrnet_session_info {
+    unsigned threads;
+    size_t batch;
+    int height, width, classes;
+    const char *isa;
+    size_t arena_bytes, packed_bytes; /**< known before the first run */
+    size_t step_count;
+};
+HRNET_API hrnet_status hrnet_session_describe(const hrnet_session *session,
+                                              struct hrnet_session_info *out);
+
+struct hrnet_step_info {
+    const char *name, *op, *kernel;
+    int64_t in[4], out[4];       /**< NCHW; missing dimensions are 0 */
+    uint64_t multiply_adds;      /**< whole batch */
+    uint64_t weight_bytes, activation_bytes;
+    int at_peak;                 /**< nonzero at the step where most memory is in use */
+};
+HRNET_API hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
+                                          struct hrnet_step_info *out);
+/** As hrnet_session_run(), writing the time of each step to nanoseconds[step_count]. */
+HRNET_API hrnet_status hrnet_session_profile(hrnet_session *session, const float *x, size_t n,
+                                             float *logits, uint64_t *nanoseconds);
+
+/* ---- Pictures ----------------------------------------------------------------------------- */
+
+struct hrnet_decode_options {
+    size_t struct_size;
+    uint64_t max_pixels, max_bytes; /**< limits; bombs are refused from the header */
+    int ignore_orientation;         /**< nonzero: leave EXIF orientation alone */
+};
+HRNET_API void hrnet_decode_options_init(struct hrnet_decode_options *options, size_t struct_size);
+
+/** What was noticed about a picture. */
+struct hrnet_picture_report {
+    const char *format;      /**< "JPEG", "PNG", ... */
+    int64_t width, height;   /**< px, upright */
+    int orientation;         /**< EXIF orientation applied, 1 to 8 */
+    int truncated;
+    char warning[160];       /**< "" or one line */
+};
+
+/** Picture file -> tensor float32 [3,crop_height,crop_width].  Thread-safe.  report may be NULL. */
+HRNET_API hrnet_status hrnet_preprocess_file(const struct hrnet_recipe *recipe, const char *path,
+                                             const struct hrnet_decode_options *options, float *x,
+                                             struct hrnet_picture_report *report);
+/** The same from encoded bytes in memory; `name` is for messages. */
+HRNET_API hrnet_status hrnet_preprocess_memory(const struct hrnet_recipe *recipe, const void *data,
+                                               size_t size, const char *name,
+                                               const struct hrnet_decode_options *options,
+                                               float *x, struct hrnet_picture_report *report);
+/** The same from RGB pixels [height][width][3] in memory. */
+HRNET_API hrnet_status hrnet_preprocess_pixels(const struct hrnet_recipe *recipe,
+                                               const uint8_t *rgb, int64_t width, int64_t height,
+                                               float *x);
+/** The 8-bit crop that the tensor is made of: RGB [crop_height][crop_width][3], from bytes. */
+HRNET_API hrnet_status hrnet_preprocess_crop(const struct hrnet_recipe *recipe, const void *data,
+                                             size_t size, const char *name,
+                                             const struct hrnet_decode_options *options,
+                                             uint8_t *rgb, struct hrnet_picture_report *report);
+/** Encodes RGB pixels as PNG into *out (free with hrnet_free). */
+HRNET_API hrnet_status hrnet_encode_png(const uint8_t *rgb, int64_t width, int64_t height,
+                                        uint8_t **out, size_t *size);
+/** Frees memory that the library handed out.  NULL is allowed. */
+HRNET_API void hrnet_free(void *block);
+
+/* ---- Answers ------------------------------------------------------------------------------ */
+
+/** p = softmax(logits); p may be logits. */
+HRNET_API void hrnet_softmax(const float *logits, size_t count, float *p);
+/** Indices of the k largest, best first, the lower index first among equals; k is clamped to
+ *  count.  @return how many were written */
+HRNET_API size_t hrnet_top_k(const float *values, size_t count, size_t k, size_t *index);
+/** The deterministic input of self tests and benchmarks: count floats in [-2, 2), by name. */
+HRNET_API void hrnet_synthetic_input(const char *name, size_t count, float *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

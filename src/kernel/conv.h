@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Convolution kernels: what a candidate is, the layouts it reads and writes, its reference.
+ *
+ * Letters: n images, h w input plane, c input channels, k output channels, r s kernel taps,
+ * oh ow output plane.
+ *
+ * Layouts of activations (float32):
+ *   HR_LAYOUT_NHWC  [n][h][w][stride], stride >= channels; when stride is a multiple of the
+ *                   vector length, lanes past the channels are zero and stay zero
+ *   HR_LAYOUT_NCHW  [n][c][h][w], dense
+ *
+ * Order of arithmetic of an exact kernel, and of the reference: acc = bias[k]; for r, for s, for
+ * c: acc = fma(x, w, acc), taps outside the plane left out; then y = residual + acc, then
+ * y = max(y, 0).  So every exact kernel gives the same bits on every rung, for every split, batch
+ * and thread count (fma(0, w, acc) == acc for finite w lets a kernel read zeros instead). */
+#ifndef HR_KERNEL_CONV_H
+#define HR_KERNEL_CONV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum hr_layout { HR_LAYOUT_NHWC, HR_LAYOUT_NCHW };
+
+struct hr_conv_shape {
+    size_t h, w, c, oh, ow, k;
+    size_t x_stride, y_stride; /* floats from pixel to pixel in NHWC; residual has y_stride */
+    int kernel, stride, pad;
+    bool residual, relu;
+};
+
+struct hr_conv_call {
+    const struct hr_conv_shape *shape;
+    size_t n;              /* images of this run */
+    const float *x;        /* in the kernel's x_layout */
+    const float *residual; /* y's layout and shape; NULL without; may be y itself */
+    float *y;              /* in the kernel's y_layout */
+    const void *packed;    /* made by pack */
+    void *scratch;         /* scratch_bytes, 64-byte aligned, contents free */
+};
+
+/* A candidate: everything the planner must know about one way to compute a convolution. */
+struct hr_conv_kernel {
+    const char *name; /* "conv_direct_4x24_avx2" */
+    enum hr_layout x_layout, y_layout;
+    bool exact; /* the order of arithmetic above; else its error bound is in its comment */
+    /* May it compute this shape?  Never NULL. */
+    bool (*applies)(const struct hr_conv_shape *shape);
+    /* Estimated CPU cycles on one core for a batch of n, n >= 1; compares candidates. */
+    double (*cost)(const struct hr_conv_shape *shape, size_t n);
+    /* Bytes of packed weights (a multiple of 64). */
+    size_t (*packed_bytes)(const struct hr_conv_shape *shape);
+    /* Packs w [k][c][r][s] times scale[k] (NULL: 1), rounded to float, and bias[k] (NULL: 0) into
+     * packed; part `task` of `task_count`, parts are independent. */
+    void (*pack)(void *packed, const struct hr_conv_shape *shape, const float *w,
+                 const float *scale, const float *bias, size_t task, size_t task_count);
+    /* Scratch for a run split over `threads` threads; may be 0. */
+    size_t (*scratch_bytes)(const struct hr_conv_shape *shape, size_t n, size_t threads);
+    /* Number of independent pieces to split a run of n images into for `threads` threads. */
+    size_t (*tasks)(const struct hr_conv_shape *shape, size_t n, size_t threads);
+    /* Piece `task` of `task_count` (= tasks(...)).  Any order, any thread; the bits of y do not
+     * depend on the split. */
+    void (*run)(const struct hr_conv_call *call, size_t task, size_t task_count);
+};
+
+/* The plain reference, HR_LAYOUT_NHWC on both sides; the specification of every other kernel. */
+extern const struct hr_conv_kernel hr_conv_ref;
+
+#endif

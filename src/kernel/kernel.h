@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of kernels for one CPU, filled by climbing the ladder of instruction sets. */
+#ifndef HR_KERNEL_KERNEL_H
+#define HR_KERNEL_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/conv.h"
+#include "kernel/eltwise.h"
+#include "kernel/gemm.h"
+#include "kernel/pixel.h"
+
+#define HR_MAX_CONV_KERNELS 32
+
+struct hr_kernels {
+    const char *isa; /* "baseline", "avx2", "avx512": the highest rung taken */
+    /* Candidates, all that this CPU can run; the planner picks per shape. */
+    const struct hr_conv_kernel *conv[HR_MAX_CONV_KERNELS];
+    size_t conv_count;
+    const struct hr_linear_kernel *linear;
+    struct hr_eltwise_kernels eltwise;
+    struct hr_pixel_kernels pixel;
+    /* Runs `iterations` rounds of independent fused multiply-adds; returns the floating-point
+     * operations done.  For measuring a core's peak. */
+    double (*fma_peak)(size_t iterations, float *sink);
+};
+
+struct hr_isa {
+    const char *name; /* as --cpu takes it */
+    uint32_t need;    /* hr_cpu_flag bits */
+    void (*overlay)(struct hr_kernels *kernels);
+};
+extern const struct hr_isa hr_isa_ladder[]; /* weakest ("baseline") first */
+extern const size_t hr_isa_count;
+
+/* Fills *kernels for a CPU with these hr_cpu_flag abilities (mask them to test a lower rung). */
+void hr_kernels_init(struct hr_kernels *kernels, uint32_t cpu_flags);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Packed weights of a model, made once per (parameter, kernel) and shared by all its plans, so
+ * that sessions of different batch or picture size cost no second copy. */
+#ifndef HR_PLAN_PACK_H
+#define HR_PLAN_PACK_H
+
+#include "base/pool.h"
+#include "base/status.h"
+#include "graph/graph.h"
+#include "kernel/kernel.h"
+#include "tensor/store.h"
+
+struct hr_packs; /* thread-safe */
+
+/* `weights` holds every parameter under its canonical name with the canonical shape, all finite;
+ * it is borrowed until destroy.  Pages of a mapped store are let go once packed. */
+enum hr_status hr_packs_create(struct hr_packs **out,
+                               const struct hr_store *weights) HR_WARN_UNUSED;
+void hr_packs_destroy(struct hr_packs *packs); /* after the last plan; NULL is allowed */
+
+/* The packed form of a CONV's weights with its batch norm multiplied in (scale = gamma /
+ * sqrt(variance + epsilon) in double, rounded to float; bias = beta + (bias - mean) * scale in
+ * double, rounded to float), valid until destroy.  `pool` may be NULL. */
+enum hr_status hr_packs_conv(struct hr_packs *packs, const struct hr_graph *graph,
+                             const struct hr_node *node, const struct hr_conv_kernel *kernel,
+                             const struct hr_conv_shape *shape, struct hr_pool *pool,
+                             const void **out) HR_WARN_UNUSED;
+enum hr_status hr_packs_linear(struct hr_packs *packs, const struct hr_graph *graph,
+                               const struct hr_node *node, const struct hr_linear_kernel *kernel,
+                               const struct hr_linear_shape *shape, struct hr_pool *pool,
+                               const void **out) HR_WARN_UNUSED;
+
+#endif
