@@ -44,6 +44,9 @@ const struct hr_status_info *hr_status_info(enum hr_status status);
 enum hr_status hr_fail(enum hr_status status, const char *format, ...)
     HR_PRINTF(2, 3) HR_WARN_UNUSED;
 
+/* Sets the message alone: for functions that tell their failure by NULL or false. */
+void hr_message_set(const char *format, ...) HR_PRINTF(1, 2);
+
 /* Puts "context: " before this thread's message; returns `status` unchanged. */
 enum hr_status hr_fail_context(enum hr_status status, const char *format, ...)
     HR_PRINTF(2, 3) HR_WARN_UNUSED;
