@@ -10,9 +10,10 @@
  *   HR_LAYOUT_NCHW  [n][c][h][w], dense
  *
  * Order of arithmetic of an exact kernel, and of the reference: acc = bias[k]; for r, for s, for
- * c: acc = fma(x, w, acc), taps outside the plane left out; then y = residual + acc, then
- * y = max(y, 0).  So every exact kernel gives the same bits on every rung, for every split, batch
- * and thread count (fma(0, w, acc) == acc for finite w lets a kernel read zeros instead). */
+ * c: acc = fma(x, w, acc), taps outside the plane left out or read as zeros; acc += 0 (so that both
+ * end in the same zero); then y = residual + acc, then y = y > 0 ? y : 0.  So every exact kernel
+ * gives the same bits on every rung, for every split, batch and thread count (fma(0, w, acc) is acc
+ * but for the sign of a zero when w is finite). */
 #ifndef HR_KERNEL_CONV_H
 #define HR_KERNEL_CONV_H
 
@@ -53,7 +54,7 @@ struct hr_conv_kernel {
      * packed; part `task` of `task_count`, parts are independent. */
     void (*pack)(void *packed, const struct hr_conv_shape *shape, const float *w,
                  const float *scale, const float *bias, size_t task, size_t task_count);
-    /* Scratch for a run split over `threads` threads; may be 0. */
+    /* Scratch for a run split over `threads` threads; may be 0.  Does not grow when n shrinks. */
     size_t (*scratch_bytes)(const struct hr_conv_shape *shape, size_t n, size_t threads);
     /* Number of independent pieces to split a run of n images into for `threads` threads. */
     size_t (*tasks)(const struct hr_conv_shape *shape, size_t n, size_t threads);
