@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Winograd convolution, 3x3 stride 1 pad 1 on NHWC, written once in vector vocabulary for tiles of
+ * WM x WM outputs: F(4,3) with the points 0, +-sqrt 2, +-1/sqrt 2, infinity and F(2,3) with 0, +-1,
+ * infinity (Lavin and Gray 2015, arXiv 1509.09308).  Included once per ISA and WM.
+ *
+ * Letters: e = WM + 2 inputs of a tile's side, p one of the e * e points, t tile, c input, k output.
+ * A block of tiles becomes V[p][t][c]; every point is a product M[p][t][k] = V[p] U[p]; M goes back
+ * to pixels with bias, residual and ReLU.  U is [panel][p][c][k of the panel], made by pack.
+ *
+ * Vocabulary of the including file: VF, VN, V_LOAD V_STORE V_ADD V_SUB V_MUL V_FMA(a,b,c) = a*b+c
+ * V_FNMA(a,b,c) = c-a*b V_MAX V_ZERO V_SET1(float) V_KEEP(v) FN(name); WINO_ROWS tiles and
+ * WINO_VECTORS vectors of outputs are what the registers hold.
+ *
+ * Error against exact arithmetic: below 4e-6 (F4) and 1e-6 (F2) of the largest output for
+ * activations and weights of usual spread (performance.md 5.1); answers stay within 5e-4. */
+
+#define WE (WM + 2)
+#define WP (WE * WE)
+#if WM == 4
+#define WN(name) FN(name##_f4)
+#else
+#define WN(name) FN(name##_f2)
+#endif
+#define WINO_PANEL (WINO_VECTORS * VN)
+
+/* y = B^T x, one dimension. */
+HR_INLINE void WN(input_1d)(VF y[WE], const VF x[WE])
+{
+#if WM == 4
+    const VF root = V_SET1(1.41421356237309505f), half_root = V_SET1(0.70710678118654752f);
+    const VF half = V_SET1(0.5f), two = V_SET1(2.0f), five_halves = V_SET1(2.5f);
+    const VF even_a = V_FNMA(half, x[2], x[4]), odd_a = V_FNMA(half, x[1], x[3]);
+    const VF even_b = V_FNMA(two, x[2], x[4]), odd_b = V_FNMA(two, x[1], x[3]);
+    y[0] = V_FNMA(five_halves, x[2], V_ADD(x[0], x[4]));
+    y[1] = V_FMA(root, odd_a, even_a);
+    y[2] = V_FNMA(root, odd_a, even_a);
+    y[3] = V_FMA(half_root, odd_b, even_b);
+    y[4] = V_FNMA(half_root, odd_b, even_b);
+    y[5] = V_FNMA(five_halves, x[3], V_ADD(x[1], x[5]));
+#else
+    y[0] = V_SUB(x[0], x[2]);
+    y[1] = V_ADD(x[1], x[2]);
+    y[2] = V_SUB(x[2], x[1]);
+    y[3] = V_SUB(x[3], x[1]);
+#endif
+}
+
+/* y = A^T x, one dimension: WE points to WM outputs. */
+HR_INLINE void WN(output_1d)(VF y[WM], const VF x[WE])
+{
+#if WM == 4
+    const VF root = V_SET1(1.41421356237309505f), half_root = V_SET1(0.70710678118654752f);
+    const VF half = V_SET1(0.5f), two = V_SET1(2.0f);
+    const VF sum_a = V_ADD(x[1], x[2]), sum_b = V_ADD(x[3], x[4]);
+    const VF odd_a = V_MUL(root, V_SUB(x[1], x[2])), odd_b = V_MUL(half_root, V_SUB(x[3], x[4]));
+    y[0] = V_ADD(x[0], V_ADD(sum_a, sum_b));
+    y[1] = V_ADD(odd_a, odd_b);
+    y[2] = V_FMA(two, sum_a, V_MUL(half, sum_b));
+    y[3] = V_FMA(two, odd_a, V_FMA(half, odd_b, x[5]));
+#else
+    y[0] = V_ADD(x[0], V_ADD(x[1], x[2]));
+    y[1] = V_ADD(V_SUB(x[1], x[2]), x[3]);
+#endif
+}
+
+/* One vector of channels of one tile: WP patches at d[p] + c to V. */
+HR_INLINE void WN(input_tile)(float *v, size_t v_plane, const float *const *d, size_t c)
+{
+    VF mid[WE][WE];
+    for (int j = 0; j < WE; j++) {
+        VF in[WE], out[WE];
+        for (int i = 0; i < WE; i++)
+            in[i] = V_LOAD(d[i * WE + j] + c);
+        WN(input_1d)(out, in);
+        for (int i = 0; i < WE; i++)
+            mid[i][j] = out[i];
+    }
+    for (int i = 0; i < WE; i++) {
+        VF out[WE];
+        WN(input_1d)(out, mid[i]);
+        for (int j = 0; j < WE; j++)
+            V_STORE(v + (size_t)(i * WE + j) * v_plane + c, out[j]);
+    }
+}
+
+/* Tile `index` of the run (images in turn, rows in turn). */
+struct WN(tile) {
+    size_t image, y, x; /* of the first output */
+};
+
+HR_INLINE struct WN(tile) WN(tile_at)(const struct hr_conv_shape *s, size_t index)
+{
+    const size_t across = (s->ow + WM - 1) / WM, down = (s->oh + WM - 1) / WM;
+    const size_t in_image = index % (across * down);
+    return (struct WN(tile)){ index / (across * down), in_image / across * WM,
+                              in_image % across * WM };
+}
+
+/* Pointers to the WE x WE inputs of a tile; those outside the plane point to zeros. */
+static void WN(tile_inputs)(const float *d[WP], const struct hr_conv_call *call,
+                            struct WN(tile) tile, const float *zeros)
+{
+    const struct hr_conv_shape *s = call->shape;
+    const float *plane = call->x + tile.image * s->h * s->w * s->x_stride;
+    for (size_t i = 0; i < WE; i++) {
+        const size_t y = tile.y + i - 1; /* wraps below zero, so one comparison does */
+        for (size_t j = 0; j < WE; j++) {
+            const size_t x = tile.x + j - 1;
+            d[i * WE + j] =
+                y < s->h && x < s->w ? plane + (y * s->w + x) * s->x_stride : zeros;
+        }
+    }
+}
+
+/* Sizes of one block's scratch, from the shape alone. */
+struct WN(layout) {
+    size_t block, c_stride, v_plane, m_plane;
+    size_t floats; /* of V, M and zeros together */
+};
+
+static size_t WN(tile_count)(const struct hr_conv_shape *s, size_t n)
+{
+    return n * ((s->ow + WM - 1) / WM) * ((s->oh + WM - 1) / WM);
+}
+
+/* V of a block should leave half of a 512 KiB L2 to U and M; below 16 tiles U is read too often,
+ * above 64 nothing is gained. */
+static struct WN(layout) WN(layout_of)(const struct hr_conv_shape *s, size_t tiles)
+{
+    struct WN(layout) l;
+    l.c_stride = hr_round_up(s->c, VN);
+    l.block = (size_t)192 * 1024 / sizeof(float) / (WP * l.c_stride);
+    l.block = l.block < 16 ? 16 : l.block > 64 ? 64 : l.block;
+    l.block = l.block < tiles ? l.block : tiles;
+    /* The odd 16 floats keep the planes of a block off the same cache sets. */
+    l.v_plane = hr_round_up(l.block, WINO_ROWS) * l.c_stride + 16;
+    l.m_plane = hr_round_up(l.block, WINO_ROWS) * WINO_PANEL + 16;
+    l.floats = WP * (l.v_plane + l.m_plane) + l.c_stride;
+    return l;
+}
+
+static void WN(input_block)(const struct hr_conv_call *call, const struct WN(layout) *l, float *v,
+                            const float *zeros, size_t first, size_t count)
+{
+    const float *d[WP];
+    for (size_t t = 0; t < count; t++) {
+        WN(tile_inputs)(d, call, WN(tile_at)(call->shape, first + t), zeros);
+        for (size_t c = 0; c < l->c_stride; c += VN)
+            WN(input_tile)(v + t * l->c_stride, l->v_plane, d, c);
+    }
+}
+
+/* M[rows][vectors * VN] = V[rows][c] U[c][vectors * VN]; fetches *ahead of the next product. */
+HR_INLINE void WN(product_tile)(float *m, const float *v, size_t v_stride, const float *u,
+                                size_t channels, const int rows, const int vectors,
+                                const char *ahead, size_t ahead_step)
+{
+    VF acc[WINO_ROWS][WINO_VECTORS];
+    for (int r = 0; r < rows; r++)
+        for (int q = 0; q < vectors; q++)
+            acc[r][q] = V_ZERO();
+    for (size_t c = 0; c < channels; c++) {
+        VF w[WINO_VECTORS];
+        for (int q = 0; q < vectors; q++) {
+            w[q] = V_LOAD(u + q * VN);
+            V_KEEP(w[q]);
+        }
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += ahead_step;
+        for (int r = 0; r < rows; r++) {
+            const VF x = V_SET1(v[(size_t)r * v_stride + c]);
+            for (int q = 0; q < vectors; q++)
+                acc[r][q] = V_FMA(x, w[q], acc[r][q]);
+        }
+        u += vectors * VN;
+    }
+    for (int r = 0; r < rows; r++)
+        for (int q = 0; q < vectors; q++)
+            V_STORE(m + r * WINO_PANEL + q * VN, acc[r][q]);
+}
+
+HR_INLINE void WN(product)(float *m, const float *v, const struct WN(layout) *l, const float *u,
+                           size_t channels, size_t count, const int vectors)
+{
+    const size_t groups = (count + WINO_ROWS - 1) / WINO_ROWS;
+    const size_t u_bytes = channels * (size_t)vectors * VN * sizeof(float);
+    const char *ahead = (const char *)u + u_bytes;
+    const size_t step = ((size_t)vectors * VN * sizeof(float) + groups - 1) / groups;
+    for (size_t t = 0; t < count; t += WINO_ROWS) {
+        WN(product_tile)(m + t * WINO_PANEL, v + t * l->c_stride, l->c_stride, u, channels,
+                         WINO_ROWS, vectors, ahead, step);
+        ahead += step * channels;
+    }
+}
+
+/* M of one tile and vector to pixels. */
+HR_INLINE void WN(output_tile)(const struct hr_conv_call *call, struct WN(tile) tile, size_t k,
+                               const float *m, size_t m_plane, const float *bias)
+{
+    const struct hr_conv_shape *s = call->shape;
+    VF mid[WM][WE];
+    for (int j = 0; j < WE; j++) {
+        VF in[WE], out[WM];
+        for (int i = 0; i < WE; i++)
+            in[i] = V_LOAD(m + (size_t)(i * WE + j) * m_plane);
+        WN(output_1d)(out, in);
+        for (int i = 0; i < WM; i++)
+            mid[i][j] = out[i];
+    }
+    const VF b = V_LOAD(bias + k), zero = V_ZERO();
+    const size_t columns = s->ow - tile.x < WM ? s->ow - tile.x : WM;
+    for (size_t i = 0; i < WM && tile.y + i < s->oh; i++) {
+        const size_t at =
+            ((tile.image * s->oh + tile.y + i) * s->ow + tile.x) * s->y_stride + k;
+        VF out[WM];
+        WN(output_1d)(out, mid[i]);
+        for (size_t j = 0; j < columns; j++) {
+            VF y = V_ADD(out[j], b);
+            if (call->residual)
+                y = V_ADD(V_LOAD(call->residual + at + j * s->y_stride), y);
+            if (s->relu)
+                y = V_MAX(y, zero);
+            V_STORE(call->y + at + j * s->y_stride, y);
+        }
+    }
+}
+
+/* Packed weights: bias [k rounded up to VN], then the panels of U. */
+HR_INLINE const float *WN(panel_of)(const float *packed, const struct hr_conv_shape *s,
+                                    size_t panel)
+{
+    return packed + hr_round_up(s->k, VN) + panel * WINO_PANEL * WP * s->c;
+}
+
+HR_INLINE void WN(panel_points)(const struct WN(layout) *l, float *m, const float *v,
+                                const float *u, size_t channels, size_t count, const int vectors)
+{
+    for (size_t p = 0; p < WP; p++)
+        WN(product)(m + p * l->m_plane, v + p * l->v_plane, l,
+                    u + p * channels * (size_t)vectors * VN, channels, count, vectors);
+}
+
+/* All products and outputs of one panel for a block of tiles already in V. */
+static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(layout) *l,
+                            const float *v, float *m, size_t panel, size_t first, size_t count)
+{
+    const struct hr_conv_shape *s = call->shape;
+    const size_t k0 = panel * WINO_PANEL, k_left = hr_round_up(s->k, VN) - k0;
+    const size_t vectors = k_left < WINO_PANEL ? k_left / VN : WINO_VECTORS;
+    const float *u = WN(panel_of)(call->packed, s, panel);
+    if (vectors == 1)
+        WN(panel_points)(l, m, v, u, s->c, count, 1);
+    else if (vectors == 2)
+        WN(panel_points)(l, m, v, u, s->c, count, 2);
+    else
+        WN(panel_points)(l, m, v, u, s->c, count, WINO_VECTORS);
+    for (size_t t = 0; t < count; t++) {
+        const struct WN(tile) tile = WN(tile_at)(s, first + t);
+        for (size_t q = 0; q < vectors; q++)
+            WN(output_tile)(call, tile, k0 + q * VN, m + t * WINO_PANEL + q * VN, l->m_plane,
+                            call->packed);
+    }
+}
+
+static size_t WN(panel_count)(const struct hr_conv_shape *s)
+{
+    return (hr_round_up(s->k, VN) + WINO_PANEL - 1) / WINO_PANEL;
+}
+
+static size_t WN(scratch_bytes)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    const struct WN(layout) l = WN(layout_of)(s, WN(tile_count)(s, n));
+    return threads * hr_round_up(l.floats * sizeof(float), 64);
+}
+
+static size_t WN(tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    const size_t groups = (WN(tile_count)(s, n) + WINO_ROWS - 1) / WINO_ROWS;
+    return groups < threads ? groups : threads;
+}
+
+static void WN(run)(const struct hr_conv_call *call, size_t task, size_t task_count)
+{
+    const struct hr_conv_shape *s = call->shape;
+    const size_t tiles = WN(tile_count)(s, call->n);
+    const struct WN(layout) l = WN(layout_of)(s, tiles);
+    float *v = (float *)((char *)call->scratch +
+                         task * hr_round_up(l.floats * sizeof(float), 64));
+    float *m = v + WP * l.v_plane, *zeros = m + WP * l.m_plane;
+    memset(zeros, 0, l.c_stride * sizeof(float));
+    const size_t begin = tiles * task / task_count, end = tiles * (task + 1) / task_count;
+    const size_t blocks = (end - begin + l.block - 1) / l.block;
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t first = begin + (end - begin) * b / blocks;
+        const size_t count = begin + (end - begin) * (b + 1) / blocks - first;
+        WN(input_block)(call, &l, v, zeros, first, count);
+        for (size_t panel = 0; panel < WN(panel_count)(s); panel++)
+            WN(panel_block)(call, &l, v, m, panel, first, count);
+    }
+}
+
+static bool WN(applies)(const struct hr_conv_shape *s)
+{
+    return s->kernel == 3 && s->stride == 1 && s->pad == 1 && s->c >= 8 && s->x_stride % VN == 0 &&
+           s->y_stride % VN == 0;
+}
+
+static size_t WN(packed_bytes)(const struct hr_conv_shape *s)
+{
+    const size_t k = hr_round_up(s->k, VN);
+    return hr_round_up((k + k * WP * s->c) * sizeof(float), 64);
+}
+
+/* U = G g G^T in double, rounded once. */
+static void WN(weight_tile)(double u[WP], const float *w, double scale)
+{
+#if WM == 4
+    const double a = 1.41421356237309505, b = 0.70710678118654752;
+    const double g[WE][3] = { { 1, 0, 0 },
+                              { 1 / 6.0, a / 6, 2 / 6.0 },
+                              { 1 / 6.0, -a / 6, 2 / 6.0 },
+                              { -1 / 1.5, -b / 1.5, -0.5 / 1.5 },
+                              { -1 / 1.5, b / 1.5, -0.5 / 1.5 },
+                              { 0, 0, 1 } };
+#else
+    const double g[WE][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
+#endif
+    double mid[WE][3];
+    for (int i = 0; i < WE; i++)
+        for (int s = 0; s < 3; s++)
+            mid[i][s] = (g[i][0] * (double)w[s] + g[i][1] * (double)w[3 + s] +
+                         g[i][2] * (double)w[6 + s]) *
+                        scale;
+    for (int i = 0; i < WE; i++)
+        for (int j = 0; j < WE; j++)
+            u[i * WE + j] = mid[i][0] * g[j][0] + mid[i][1] * g[j][1] + mid[i][2] * g[j][2];
+}
+
+static void WN(pack)(void *packed, const struct hr_conv_shape *s, const float *w,
+                     const float *scale, const float *bias, size_t task, size_t task_count)
+{
+    const size_t k_padded = hr_round_up(s->k, VN);
+    for (size_t k = k_padded * task / task_count; k < k_padded * (task + 1) / task_count; k++) {
+        const size_t panel = k / WINO_PANEL, k0 = panel * WINO_PANEL;
+        const size_t width = k_padded - k0 < WINO_PANEL ? k_padded - k0 : WINO_PANEL;
+        float *u = (float *)packed + k_padded + k0 * WP * s->c;
+        ((float *)packed)[k] = k < s->k && bias ? bias[k] : 0.0f;
+        for (size_t c = 0; c < s->c; c++) {
+            double point[WP] = { 0 };
+            if (k < s->k)
+                WN(weight_tile)(point, w + (k * s->c + c) * 9, scale ? (double)scale[k] : 1.0);
+            for (size_t p = 0; p < WP; p++)
+                u[(p * s->c + c) * width + k - k0] = (float)point[p];
+        }
+    }
+}
