@@ -35,6 +35,7 @@ struct hr_model *hr_model_ref(struct hr_model *model);
 void hr_model_unref(struct hr_model *model); /* NULL is allowed */
 
 const struct hr_zoo_row *hr_model_row(const struct hr_model *model);
+enum hr_fuse_order hr_model_fuse_order(const struct hr_model *model);
 int hr_model_classes(const struct hr_model *model);
 const struct hr_match *hr_model_match(const struct hr_model *model);
 const struct hr_recipe *hr_model_recipe(const struct hr_model *model);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the public API share: the opaque objects and the checks of arguments. */
+#ifndef HR_API_API_H
+#define HR_API_API_H
+
+#include <string.h>
+
+#include "hrnet/hrnet.h"
+#include "image/recipe.h"
+#include "model/model.h"
+#include "plan/pack.h"
+#include "session/session.h"
+
+#define PUBLIC(status) ((hrnet_status)(status))
+
+#define HRNET_MAX_THREADS 1024
+
+/* A model and what its sessions share.  Both counts end together. */
+struct hrnet_model {
+    struct hr_model *model;
+    struct hr_packs *packs;
+    int references; /* one of the caller, one a session; atomic */
+};
+
+struct hrnet_session {
+    struct hrnet_model *model;
+    struct hr_session *session;
+    size_t batch, last_batch; /* last_batch: n of the last run, for feature maps */
+    const char **features;    /* owned array of static names, feature_count */
+    size_t feature_count;
+};
+
+/* "what 7 is out of range: there are 5". */
+hrnet_status hr_api_out_of_range(const char *what, size_t index, size_t count);
+hrnet_status hr_api_missing_argument(const char *function);
+
+/* Flags that leave just the rungs up to `isa` (NULL: all); HR_E_ARGUMENT for an unknown one. */
+enum hr_status hr_api_cpu_flags(const char *isa, uint32_t *flags) HR_WARN_UNUSED;
+
+/* The two faces of a recipe; checked: refuses values out of range. */
+struct hrnet_recipe hr_api_recipe_outer(const struct hr_recipe *recipe);
+enum hr_status hr_api_recipe_checked(struct hr_recipe *out,
+                                     const struct hrnet_recipe *recipe) HR_WARN_UNUSED;
+
+/* Option structs grow at their end: what the caller's version lacks keeps its default. */
+#define HR_API_OPTIONS_INIT(type, defaults)           \
+    do {                                              \
+        type full = defaults;                         \
+        if (!options || struct_size < sizeof(size_t)) \
+            return;                                   \
+        if (struct_size > sizeof full) {              \
+            memset(options, 0, struct_size);          \
+            struct_size = sizeof full;                \
+        }                                             \
+        full.struct_size = struct_size;               \
+        memcpy(options, &full, struct_size);          \
+    } while (0)
+
+/* Copies the part of *options that the caller's version has over the defaults in *full. */
+void hr_api_options_copy(void *full, size_t full_size, const void *options);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The public API, part three: sessions and answers. */
+#include "api/api.h"
+
+#include "base/mem.h"
+#include "plan/plan.h"
+
+#define HRNET_MAX_BATCH 1024
+
+void hrnet_session_options_init(struct hrnet_session_options *options, size_t struct_size)
+{
+    HR_API_OPTIONS_INIT(struct hrnet_session_options, { .batch = 1 });
+}
+
+static const char *const feature_names[] = { "stem",     "layer1",   "stage2.0", "stage2.1",
+                                             "stage3.0", "stage3.1", "stage3.2", "stage4.0",
+                                             "stage4.1", "stage4.2", "stage4.3", "incre.0",
+                                             "incre.1",  "incre.2",  "incre.3",  "pool",
+                                             "logits",   NULL };
+
+const char *const *hrnet_feature_names(void)
+{
+    return feature_names;
+}
+
+static enum hr_status session_options_check(const struct hrnet_session_options *o)
+{
+    if (o->batch < 1 || o->batch > HRNET_MAX_BATCH)
+        return hr_fail(HR_E_ARGUMENT, "batch is %zu: it must be 1 to %d", o->batch,
+                       HRNET_MAX_BATCH);
+    if (o->threads > HRNET_MAX_THREADS)
+        return hr_fail(HR_E_ARGUMENT, "threads is %u: it must be 0 (all) to %d", o->threads,
+                       HRNET_MAX_THREADS);
+    if (o->height < 0 || o->width < 0)
+        return hr_fail(HR_E_ARGUMENT, "input size %dx%d is negative", o->height, o->width);
+    return HR_OK;
+}
+
+/* Copies the list of wanted features; names are kept by the inner plan. */
+static enum hr_status copy_features(hrnet_session *session, const char *const *features)
+{
+    size_t count = 0;
+    while (features && features[count])
+        count++;
+    session->features = hr_mem_alloc(count, sizeof *session->features);
+    if (!session->features)
+        return HR_E_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        char *name = hr_mem_strdup(features[i]);
+        if (!name)
+            return HR_E_MEMORY;
+        session->features[i] = name;
+        session->feature_count = i + 1;
+    }
+    return HR_OK;
+}
+
+hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
+                                  const struct hrnet_session_options *options)
+{
+    struct hrnet_session_options o = { .batch = 1 };
+    struct hr_session_options inner = { 0 };
+    hrnet_session *session = NULL;
+    if (!out || !model)
+        return hr_api_missing_argument(__func__);
+    if (options)
+        hr_api_options_copy(&o, sizeof o, options);
+    enum hr_status status = session_options_check(&o);
+    if (status == HR_OK)
+        status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
+    if (status != HR_OK)
+        return PUBLIC(status);
+    session = hr_mem_alloc(1, sizeof *session);
+    if (!session)
+        return HRNET_E_MEMORY;
+    status = copy_features(session, o.features);
+    if (status == HR_OK) {
+        inner.threads = o.threads;
+        inner.batch = o.batch;
+        inner.height = o.height;
+        inner.width = o.width;
+        inner.features = session->features;
+        inner.feature_count = session->feature_count;
+        status = hr_session_create(&session->session, model->model, model->packs, &inner);
+    }
+    if (status == HR_OK) {
+        __atomic_add_fetch(&model->references, 1, __ATOMIC_RELAXED);
+        session->model = model;
+        session->batch = o.batch;
+        *out = session;
+        session = NULL;
+    }
+    hrnet_session_destroy(session);
+    return PUBLIC(status);
+}
+
+void hrnet_session_destroy(hrnet_session *session)
+{
+    if (!session)
+        return;
+    hr_session_destroy(session->session);
+    hrnet_model_release(session->model);
+    for (size_t i = 0; i < session->feature_count; i++)
+        hr_mem_free((void *)(uintptr_t)session->features[i]);
+    hr_mem_free(session->features);
+    hr_mem_free(session);
+}
+
+static enum hr_status run_check(const hrnet_session *session, const float *x, size_t n,
+                                const float *logits)
+{
+    if (!session || !x || !logits)
+        return hr_fail(HR_E_ARGUMENT, "hrnet_session_run: a required pointer is NULL");
+    if (n < 1 || n > session->batch)
+        return hr_fail(HR_E_ARGUMENT, "a run of %zu images does not fit the session's batch of %zu",
+                       n, session->batch);
+    return HR_OK;
+}
+
+hrnet_status hrnet_session_run(hrnet_session *session, const float *x, size_t n, float *logits)
+{
+    const enum hr_status status = run_check(session, x, n, logits);
+    if (status == HR_OK) {
+        hr_session_run(session->session, x, n, logits);
+        session->last_batch = n;
+    }
+    return PUBLIC(status);
+}
+
+static void keep_time(void *context, size_t step, uint64_t nanoseconds)
+{
+    ((uint64_t *)context)[step] = nanoseconds;
+}
+
+hrnet_status hrnet_session_profile(hrnet_session *session, const float *x, size_t n, float *logits,
+                                   uint64_t *nanoseconds)
+{
+    if (!nanoseconds)
+        return hr_api_missing_argument(__func__);
+    const enum hr_status status = run_check(session, x, n, logits);
+    if (status == HR_OK) {
+        hr_session_profile(session->session, x, n, logits, keep_time, nanoseconds);
+        session->last_batch = n;
+    }
+    return PUBLIC(status);
+}
+
+static enum hr_status feature_index(const hrnet_session *session, const char *name, size_t *out)
+{
+    for (size_t i = 0; i < session->feature_count; i++) {
+        if (strcmp(session->features[i], name) == 0) {
+            *out = i;
+            return HR_OK;
+        }
+    }
+    return hr_fail(HR_E_NOT_FOUND, "feature '%s' was not kept: name it in the session's options",
+                   name);
+}
+
+hrnet_status hrnet_session_feature_shape(const hrnet_session *session, const char *name,
+                                         int64_t shape[4])
+{
+    size_t index;
+    if (!session || !name || !shape)
+        return hr_api_missing_argument(__func__);
+    const enum hr_status status = feature_index(session, name, &index);
+    if (status != HR_OK)
+        return PUBLIC(status);
+    const struct hr_shape *s = hr_plan_feature_shape(hr_session_plan(session->session), index);
+    for (int d = 0; d < 4; d++)
+        shape[d] = d < s->rank ? s->dim[d] : 0;
+    return HRNET_OK;
+}
+
+hrnet_status hrnet_session_feature(const hrnet_session *session, const char *name, float *out)
+{
+    size_t index;
+    if (!session || !name || !out)
+        return hr_api_missing_argument(__func__);
+    const enum hr_status status = feature_index(session, name, &index);
+    if (status != HR_OK)
+        return PUBLIC(status);
+    if (session->last_batch == 0)
+        return PUBLIC(hr_fail(HR_E_ARGUMENT, "feature '%s': nothing was run yet", name));
+    hr_session_feature(session->session, session->last_batch, index, out);
+    return HRNET_OK;
+}
+
+hrnet_status hrnet_session_describe(const hrnet_session *session, struct hrnet_session_info *out)
+{
+    if (!session || !out)
+        return hr_api_missing_argument(__func__);
+    const struct hr_plan *plan = hr_session_plan(session->session);
+    const struct hr_plan_memory memory = hr_plan_memory(plan);
+    const struct hr_shape *in = hr_plan_input_shape(plan);
+    *out = (struct hrnet_session_info){ .threads = hr_session_threads(session->session),
+                                        .batch = session->batch,
+                                        .height = (int)in->dim[2],
+                                        .width = (int)in->dim[3],
+                                        .classes = hr_model_classes(session->model->model),
+                                        .isa = hr_session_isa(session->session),
+                                        .arena_bytes = memory.arena_bytes,
+                                        .packed_bytes = memory.weight_bytes,
+                                        .step_count = hr_plan_step_count(plan) };
+    return HRNET_OK;
+}
+
+hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
+                                struct hrnet_step_info *out)
+{
+    if (!session || !out)
+        return hr_api_missing_argument(__func__);
+    const struct hr_plan *plan = hr_session_plan(session->session);
+    if (index >= hr_plan_step_count(plan))
+        return hr_api_out_of_range("step", index, hr_plan_step_count(plan));
+    const struct hr_step *step = hr_plan_step(plan, index);
+    struct hrnet_step_info info = { .name = step->name,
+                                    .op = hr_op_name(step->op),
+                                    .kernel = step->kernel,
+                                    .multiply_adds = step->multiply_adds,
+                                    .weight_bytes = step->weight_bytes,
+                                    .activation_bytes = step->activation_bytes,
+                                    .at_peak = hr_plan_memory(plan).peak_step == index };
+    for (int d = 0; d < 4; d++) {
+        info.in[d] = d < step->in.rank ? step->in.dim[d] : 0;
+        info.out[d] = d < step->out.rank ? step->out.dim[d] : 0;
+    }
+    *out = info;
+    return HRNET_OK;
+}
+
+/* ---- Answers ---- */
+
+void hrnet_softmax(const float *logits, size_t count, float *p)
+{
+    hr_softmax(p, logits, count);
+}
+
+size_t hrnet_top_k(const float *values, size_t count, size_t k, size_t *index)
+{
+    return hr_top_k(index, k, values, count);
+}
+
+void hrnet_synthetic_input(const char *name, size_t count, float *x)
+{
+    hr_synthetic_fill(x, count, name);
+}
