@@ -160,7 +160,7 @@ static enum hr_status feature_index(const hrnet_session *session, const char *na
 hrnet_status hrnet_session_feature_shape(const hrnet_session *session, const char *name,
                                          int64_t shape[4])
 {
-    size_t index;
+    size_t index = 0;
     if (!session || !name || !shape)
         return hr_api_missing_argument(__func__);
     const enum hr_status status = feature_index(session, name, &index);
@@ -174,7 +174,7 @@ hrnet_status hrnet_session_feature_shape(const hrnet_session *session, const cha
 
 hrnet_status hrnet_session_feature(const hrnet_session *session, const char *name, float *out)
 {
-    size_t index;
+    size_t index = 0;
     if (!session || !name || !out)
         return hr_api_missing_argument(__func__);
     const enum hr_status status = feature_index(session, name, &index);
