@@ -46,8 +46,10 @@ static void ref_run(const struct hr_linear_call *call, size_t task, size_t task_
             for (size_t i = 0; i < s->c; i++)
                 for (size_t j = 0; j < count; j++)
                     acc[j] = hr_fma(call->x[row * s->x_stride + i], w[i * s->k + k0 + j], acc[j]);
-            for (size_t j = 0; j < count; j++)
-                call->y[row * s->y_stride + k0 + j] = s->relu && !(acc[j] > 0.0f) ? 0.0f : acc[j];
+            for (size_t j = 0; j < count; j++) {
+                const float value = acc[j] + 0.0f;
+                call->y[row * s->y_stride + k0 + j] = s->relu && !(value > 0.0f) ? 0.0f : value;
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Matrix products of the linear layers: y[m][k] = bias[k] + sum over c of x[m][c] * w[k][c].
- * Order of arithmetic, on every rung: acc = bias[k]; for c: acc = fma(x, w, acc). */
+ * Order of arithmetic, on every rung: acc = bias[k]; for c: acc = fma(x, w, acc); acc += 0; then
+ * y > 0 ? y : 0 with relu. */
 #ifndef HR_KERNEL_GEMM_H
 #define HR_KERNEL_GEMM_H
 

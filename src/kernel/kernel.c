@@ -30,6 +30,9 @@ static void overlay_ref(struct hr_kernels *kernels)
 
 const struct hr_isa hr_isa_ladder[] = {
     { "baseline", 0, overlay_ref },
+#if !HRNET_REF_ONLY
+    { "avx2", HR_CPU_AVX2, hr_kernels_x86_avx2 },
+#endif
 };
 const size_t hr_isa_count = HR_COUNT(hr_isa_ladder);
 

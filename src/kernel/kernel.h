@@ -34,6 +34,10 @@ struct hr_isa {
 extern const struct hr_isa hr_isa_ladder[]; /* weakest ("baseline") first */
 extern const size_t hr_isa_count;
 
+/* The overlays of the vector rungs: one ISA file each. */
+void hr_kernels_x86_avx2(struct hr_kernels *kernels);
+void hr_kernels_x86_avx512(struct hr_kernels *kernels);
+
 /* Fills *kernels for a CPU with these hr_cpu_flag abilities (mask them to test a lower rung). */
 void hr_kernels_init(struct hr_kernels *kernels, uint32_t cpu_flags);
 

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Direct convolution, output channels in the vector lanes: one body for every kernel size, stride
+ * and plane.  The including ISA file defines the vocabulary:
+ *   VF VN                          a vector of floats, its lane count
+ *   V_LOAD V_STORE                 aligned
+ *   V_BROADCAST(p) V_FMA(x, w, a) V_ADD V_MAX V_ZERO()
+ *   V_KEEP(v)                      keeps v in a register: the compiler must not fold its load into
+ *                                  each use
+ *   FN(name)                       the name with the ISA's suffix
+ *   TILE_1 TILE_2 TILE_3           pixels of a register tile 1, 2, 3 vectors wide; TILE_MAX
+ *
+ * The idea.  Pixels of all images are numbered in one row.  A tile is a few successive ones, no
+ * matter where rows or images end: for each tap it has a pointer per pixel, and taps outside the
+ * plane point at zeros, or are left out if they are outside for all.  So there are no borders in
+ * memory and any plane size fits.  The output channels are cut into panels of up to three vectors;
+ * a panel's weights lie in the order in which a tile reads them.
+ *
+ * Letters as in conv.h; P pixels of a tile, V vectors of a panel.  A `step` is one input channel of
+ * one tap: V vectors of weights, P broadcasts, P * V fused multiply-adds. */
+
+#define MAX_TAPS 64
+
+/* Of the second-level cache of 512 KiB (Zen; Intel has more): a panel and the next one being
+ * fetched, and the pixels that pass by. */
+#define CHUNK_BYTES ((size_t)112 << 10) /* larger: the next chunk pushes out this one */
+#define BLOCK_BYTES ((size_t)96 << 10)  /* larger: panels re-read pixels from the third level */
+#define SMALL_BYTES ((size_t)256 << 10) /* weights that stay in the second level with a block */
+
+/* One tap of a tile: where its weights and each pixel's channels begin. */
+struct tap {
+    size_t weight; /* floats from the panel's first weight */
+    const float *x[TILE_MAX];
+};
+
+struct tile {
+    const struct tap *taps;
+    size_t tap_count, c;
+    const float *weights;   /* the panel's */
+    const float *start;     /* accumulators: bias [V] if start_step is 0, else partial [P][V] */
+    size_t start_step;      /* floats from pixel to pixel of start: 0 or V * VN */
+    float *partial;         /* where accumulators go unless this chunk is the last; else NULL */
+    float *y;               /* first pixel, first channel of the panel */
+    const float *residual;  /* as y; NULL without */
+    size_t y_stride, count; /* count <= P pixels are stored */
+    size_t pad_vectors;     /* vectors of zeros to store after the panel's */
+    const char *fetch, *fetch_end; /* weights to prefetch meanwhile */
+    size_t fetch_every;            /* one cache line every so many steps */
+    bool relu;
+};
+
+HR_INLINE void FN(conv_steps)(size_t P, size_t V, VF acc[][3], const struct tile *t,
+                              const struct tap *tap, const char **fetch)
+{
+    const float *x[TILE_MAX];
+    const float *w = t->weights + tap->weight;
+#pragma GCC unroll 16
+    for (size_t p = 0; p < P; p++)
+        x[p] = tap->x[p];
+    for (size_t c = 0; c < t->c;) {
+        const size_t end = t->c - c > t->fetch_every ? c + t->fetch_every : t->c;
+        __builtin_prefetch(*fetch, 0, 2);
+        *fetch = *fetch < t->fetch_end ? *fetch + 64 : *fetch;
+        for (; c < end; c++) {
+            VF wv[3];
+#pragma GCC unroll 3
+            for (size_t v = 0; v < V; v++) {
+                wv[v] = V_LOAD(w + v * VN);
+                V_KEEP(wv[v]);
+            }
+            w += V * VN;
+#pragma GCC unroll 16
+            for (size_t p = 0; p < P; p++) {
+                const VF xv = V_BROADCAST(x[p] + c);
+#pragma GCC unroll 3
+                for (size_t v = 0; v < V; v++)
+                    acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
+            }
+        }
+    }
+}
+
+/* The P x V tile; returns how far prefetching came. */
+HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
+{
+    VF acc[TILE_MAX][3];
+#pragma GCC unroll 16
+    for (size_t p = 0; p < P; p++)
+#pragma GCC unroll 3
+        for (size_t v = 0; v < V; v++)
+            acc[p][v] = V_LOAD(t->start + p * t->start_step + v * VN);
+    const char *fetch = t->fetch;
+    for (size_t i = 0; i < t->tap_count; i++)
+        FN(conv_steps)(P, V, acc, t, &t->taps[i], &fetch);
+    if (t->partial) {
+#pragma GCC unroll 16
+        for (size_t p = 0; p < P; p++)
+#pragma GCC unroll 3
+            for (size_t v = 0; v < V; v++)
+                V_STORE(t->partial + (p * V + v) * VN, acc[p][v]);
+        return fetch;
+    }
+#pragma GCC unroll 16
+    for (size_t p = 0; p < P; p++) {
+        if (p >= t->count)
+            break;
+        float *const y = t->y + p * t->y_stride;
+#pragma GCC unroll 3
+        for (size_t v = 0; v < V; v++) {
+            VF value = V_ADD(acc[p][v], V_ZERO());
+            if (t->residual)
+                value = V_ADD(V_LOAD(t->residual + p * t->y_stride + v * VN), value);
+            if (t->relu)
+                value = V_MAX(value, V_ZERO());
+            V_STORE(y + v * VN, value);
+        }
+        for (size_t v = 0; v < t->pad_vectors; v++)
+            V_STORE(y + (V + v) * VN, V_ZERO());
+    }
+    return fetch;
+}
+
+static HR_NOINLINE const char *FN(conv_tile_1)(const struct tile *t)
+{
+    return FN(conv_tile)(TILE_1, 1, t);
+}
+static HR_NOINLINE const char *FN(conv_tile_2)(const struct tile *t)
+{
+    return FN(conv_tile)(TILE_2, 2, t);
+}
+static HR_NOINLINE const char *FN(conv_tile_3)(const struct tile *t)
+{
+    return FN(conv_tile)(TILE_3, 3, t);
+}
+
+/* By vectors of the panel. */
+static const struct {
+    size_t pixels;
+    const char *(*run)(const struct tile *t);
+} FN(conv_tiles)[4] = {
+    { 0, 0 }, { TILE_1, FN(conv_tile_1) }, { TILE_2, FN(conv_tile_2) }, { TILE_3, FN(conv_tile_3) }
+};
+
+/* How a convolution is cut up; follows from its shape. */
+struct cut {
+    size_t pixels;          /* of the run, n * oh * ow */
+    size_t vectors, panels; /* of the output channels */
+    size_t taps, tap_c;     /* taps and channels a tap; the stem takes each channel as a tap */
+    size_t block;           /* pixels that pass all panels before the next pixels do */
+    size_t chunk_taps;      /* taps of a panel that all pixels of a block pass before the next */
+};
+
+static size_t FN(panel_start)(const struct cut *cut, size_t panel)
+{
+    return cut->vectors * panel / cut->panels;
+}
+static size_t FN(panel_vectors)(const struct cut *cut, size_t panel)
+{
+    return FN(panel_start)(cut, panel + 1) - FN(panel_start)(cut, panel);
+}
+/* Floats of a vector's worth of output channels: bias, then weights. */
+static size_t FN(vector_floats)(const struct cut *cut)
+{
+    return VN * (1 + cut->taps * cut->tap_c);
+}
+
+static size_t FN(round_up)(size_t value, size_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
+static void FN(cut_make)(struct cut *cut, const struct hr_conv_shape *s, size_t n, bool stem)
+{
+    const size_t taps = (size_t)(s->kernel * s->kernel);
+    cut->pixels = n * s->oh * s->ow;
+    cut->vectors = (s->k + VN - 1) / VN;
+    cut->panels = (cut->vectors + 2) / 3;
+    cut->taps = stem ? taps * s->c : taps;
+    cut->tap_c = stem ? 1 : s->c;
+    const size_t weight_bytes = cut->vectors * FN(vector_floats)(cut) * sizeof(float);
+    const size_t step = TILE_1 * TILE_2 * TILE_3;
+    const size_t stride = (size_t)s->stride;
+    const size_t pixel_bytes =
+        (s->x_stride * stride * stride + s->y_stride * (s->residual ? 2 : 1)) * sizeof(float);
+    cut->block = FN(round_up)(cut->pixels, step);
+    if (cut->panels > 1 && weight_bytes <= SMALL_BYTES) {
+        const size_t block = BLOCK_BYTES / pixel_bytes / step * step;
+        cut->block = block < step ? step : block < cut->block ? block : cut->block;
+    }
+    cut->chunk_taps = cut->taps;
+    const size_t tap_bytes = cut->tap_c * 3 * VN * sizeof(float);
+    if (cut->block <= 1024 && weight_bytes > SMALL_BYTES && cut->taps * tap_bytes > CHUNK_BYTES) {
+        const size_t fit = CHUNK_BYTES / tap_bytes;
+        cut->chunk_taps = fit < 1 ? 1 : fit;
+    }
+}
+
+/* The input plane, and each tap's place in it. */
+struct plane {
+    const float *x;
+    size_t h, w, oh, ow, kernel, stride, pad, taps;
+    size_t pixel, image; /* floats from pixel to pixel, image to image */
+    size_t tap_floats;   /* weights of a tap and one vector: tap_c * VN */
+    bool dense;          /* output pixel i reads input pixel i: 1x1, stride 1, no padding */
+    ptrdiff_t offset[MAX_TAPS];
+    unsigned char r[MAX_TAPS], s[MAX_TAPS];
+};
+
+static void FN(plane_make)(struct plane *plane, const struct hr_conv_call *call, bool stem)
+{
+    const struct hr_conv_shape *const s = call->shape;
+    *plane = (struct plane){ .x = call->x,
+                             .h = s->h,
+                             .w = s->w,
+                             .oh = s->oh,
+                             .ow = s->ow,
+                             .kernel = (size_t)s->kernel,
+                             .stride = (size_t)s->stride,
+                             .pad = (size_t)s->pad,
+                             .pixel = stem ? 1 : s->x_stride,
+                             .image = s->h * s->w * (stem ? s->c : s->x_stride),
+                             .tap_floats = (stem ? 1 : s->c) * VN };
+    plane->dense = !stem && s->kernel == 1 && s->stride == 1 && s->pad == 0;
+    const size_t depth = stem ? s->c : 1;
+    for (size_t r = 0; r < plane->kernel; r++)
+        for (size_t q = 0; q < plane->kernel; q++)
+            for (size_t c = 0; c < depth; c++) {
+                const size_t tap = plane->taps++;
+                plane->offset[tap] = (ptrdiff_t)((r * s->w + q) * plane->pixel + c * s->h * s->w);
+                plane->r[tap] = (unsigned char)r;
+                plane->s[tap] = (unsigned char)q;
+            }
+}
+
+/* Walks the output pixels in order. */
+struct cursor {
+    size_t image, oy, ox;
+};
+
+static struct cursor FN(cursor_at)(const struct plane *plane, size_t pixel)
+{
+    const size_t row = pixel / plane->ow;
+    return (struct cursor){ row / plane->oh, row % plane->oh, pixel % plane->ow };
+}
+
+static void FN(cursor_next)(struct cursor *at, const struct plane *plane)
+{
+    if (++at->ox < plane->ow)
+        return;
+    at->ox = 0;
+    if (++at->oy < plane->oh)
+        return;
+    at->oy = 0;
+    at->image++;
+}
+
+/* What taps outside the plane read. */
+#define MAX_C 4096
+static const float FN(zeros)[MAX_C];
+
+/* Fills taps [first, last) of the tile of `count` pixels at *at; pixels past count repeat the last
+ * one.  Moves *at behind the tile; returns the number of taps that touch the plane. */
+static size_t FN(taps_make)(struct tap *taps, const struct plane *plane, struct cursor *at,
+                            size_t P, size_t V, size_t count, size_t first, size_t last)
+{
+    ptrdiff_t base[TILE_MAX], iy[TILE_MAX], ix[TILE_MAX];
+    const ptrdiff_t h = (ptrdiff_t)plane->h, w = (ptrdiff_t)plane->w;
+    const ptrdiff_t kernel = (ptrdiff_t)plane->kernel;
+    bool inside = true;
+    for (size_t p = 0; p < P; p++) {
+        iy[p] = (ptrdiff_t)(at->oy * plane->stride) - (ptrdiff_t)plane->pad;
+        ix[p] = (ptrdiff_t)(at->ox * plane->stride) - (ptrdiff_t)plane->pad;
+        base[p] =
+            (ptrdiff_t)(at->image * plane->image) + (iy[p] * w + ix[p]) * (ptrdiff_t)plane->pixel;
+        inside &= iy[p] >= 0 && ix[p] >= 0 && iy[p] + kernel <= h && ix[p] + kernel <= w;
+        if (p + 1 < count)
+            FN(cursor_next)(at, plane);
+    }
+    FN(cursor_next)(at, plane);
+    size_t used = 0;
+    for (size_t t = first; t < last; t++) {
+        struct tap *const tap = &taps[used];
+        tap->weight = t * plane->tap_floats * V;
+        if (inside) {
+            for (size_t p = 0; p < P; p++)
+                tap->x[p] = plane->x + (base[p] + plane->offset[t]);
+            used++;
+            continue;
+        }
+        bool any = false;
+        for (size_t p = 0; p < P; p++) {
+            const ptrdiff_t y = iy[p] + plane->r[t], x = ix[p] + plane->s[t];
+            const bool in = y >= 0 && y < h && x >= 0 && x < w;
+            tap->x[p] = in ? plane->x + (base[p] + plane->offset[t]) : FN(zeros);
+            any |= in;
+        }
+        used += any;
+    }
+    return used;
+}
+
+/* A run of tiles [first, last) of one panel over one block of pixels, all taps. */
+struct strip {
+    const struct hr_conv_call *call;
+    const struct cut *cut;
+    const struct plane *plane;
+    float *partial; /* [block][3 * VN] */
+    size_t block_start, block_pixels, panel, first, last;
+    const char *next; /* weights that the next strip begins with, next_bytes of them */
+    size_t next_bytes;
+};
+
+/* Taps [tap0, tap1) of a strip. */
+static void FN(strip_chunk)(const struct strip *strip, size_t tap0, size_t tap1)
+{
+    const struct cut *const cut = strip->cut;
+    const struct hr_conv_shape *const s = strip->call->shape;
+    const size_t start = FN(panel_start)(cut, strip->panel);
+    const size_t V = FN(panel_vectors)(cut, strip->panel), P = FN(conv_tiles)[V].pixels;
+    const float *const packed = (const float *)strip->call->packed + start * FN(vector_floats)(cut);
+    const bool to_be_continued = tap1 < cut->taps;
+    struct tap taps[MAX_TAPS];
+    struct tile tile = { .taps = taps, .c = cut->tap_c, .weights = packed + V * VN };
+    tile.relu = s->relu;
+    tile.y_stride = s->y_stride;
+    if (strip->panel + 1 == cut->panels)
+        tile.pad_vectors = s->y_stride / VN - cut->vectors;
+    const size_t fetch_bytes =
+        to_be_continued ? (tap1 - tap0) * cut->tap_c * V * VN * sizeof(float) : strip->next_bytes;
+    tile.fetch =
+        to_be_continued ? (const char *)(tile.weights + tap1 * cut->tap_c * V * VN) : strip->next;
+    tile.fetch_end = tile.fetch + fetch_bytes;
+    const size_t steps = (strip->last - strip->first) * (tap1 - tap0) * cut->tap_c;
+    const size_t every = fetch_bytes ? steps / (fetch_bytes / 64 + 1) : 64;
+    tile.fetch_every = every < 3 ? 3 : every > 64 ? 64 : every;
+    struct cursor at = FN(cursor_at)(strip->plane, strip->block_start + strip->first * P);
+    for (size_t i = strip->first; i < strip->last; i++) {
+        const size_t pixel = strip->block_start + i * P;
+        const size_t left = strip->block_start + strip->block_pixels - pixel;
+        tile.count = left < P ? left : P;
+        if (strip->plane->dense) {
+            tile.tap_count = 1;
+            taps[0].weight = 0;
+            for (size_t p = 0; p < P; p++)
+                taps[0].x[p] = strip->plane->x + (pixel + (p < tile.count ? p : tile.count - 1)) *
+                                                     strip->plane->pixel;
+        } else {
+            tile.tap_count = FN(taps_make)(taps, strip->plane, &at, P, V, tile.count, tap0, tap1);
+        }
+        float *const partial = strip->partial + i * P * V * VN;
+        tile.start = tap0 ? partial : packed;
+        tile.start_step = tap0 ? V * VN : 0;
+        tile.partial = to_be_continued ? partial : NULL;
+        const size_t out = pixel * s->y_stride + start * VN;
+        tile.y = strip->call->y + out;
+        tile.residual = s->residual ? strip->call->residual + out : NULL;
+        tile.fetch = FN(conv_tiles)[V].run(&tile);
+    }
+}
+
+static size_t FN(block_tiles)(const struct cut *cut, size_t pixels)
+{
+    size_t tiles = 0;
+    for (size_t q = 0; q < cut->panels; q++) {
+        const size_t P = FN(conv_tiles)[FN(panel_vectors)(cut, q)].pixels;
+        tiles += (pixels + P - 1) / P;
+    }
+    return tiles;
+}
+
+static size_t FN(all_tiles)(const struct cut *cut)
+{
+    const size_t blocks = cut->pixels / cut->block;
+    const size_t rest = cut->pixels - blocks * cut->block;
+    return blocks * FN(block_tiles)(cut, cut->block) + FN(block_tiles)(cut, rest);
+}
+
+static size_t FN(partial_floats)(const struct cut *cut)
+{
+    return cut->chunk_taps < cut->taps ? (cut->block + TILE_MAX) * 3 * VN : 0;
+}
+
+/* Task t takes tiles [t / count, (t + 1) / count) of one long row: blocks, in a block panels, in a
+ * panel tiles.  With one block each weight is read by one task, but for the panels at the cuts. */
+static void FN(conv_run)(const struct hr_conv_call *call, size_t task, size_t task_count, bool stem)
+{
+    struct cut cut;
+    struct plane plane;
+    FN(cut_make)(&cut, call->shape, call->n, stem);
+    FN(plane_make)(&plane, call, stem);
+    const size_t all = FN(all_tiles)(&cut), a_block = FN(block_tiles)(&cut, cut.block);
+    const size_t last = all * (task + 1) / task_count;
+    size_t at = all * task / task_count;
+    struct strip strip = { .call = call, .cut = &cut, .plane = &plane };
+    strip.partial = (float *)call->scratch + task * FN(partial_floats)(&cut);
+    const bool stream = FN(vector_floats)(&cut) * cut.vectors * sizeof(float) > SMALL_BYTES;
+    while (at < last) {
+        size_t tile = at % a_block; /* within its block; then within its panel */
+        strip.block_start = at / a_block * cut.block;
+        strip.block_pixels = cut.pixels - strip.block_start;
+        if (strip.block_pixels > cut.block)
+            strip.block_pixels = cut.block;
+        size_t V, tiles;
+        for (strip.panel = 0;; strip.panel++) {
+            V = FN(panel_vectors)(&cut, strip.panel);
+            tiles = (strip.block_pixels + FN(conv_tiles)[V].pixels - 1) / FN(conv_tiles)[V].pixels;
+            if (tile < tiles)
+                break;
+            tile -= tiles;
+        }
+        strip.first = tile;
+        strip.last = tiles - tile < last - at ? tiles : tile + (last - at);
+        at += strip.last - strip.first;
+        strip.next = (const char *)call->packed;
+        strip.next_bytes = 0;
+        if (stream && at < last && strip.panel + 1 < cut.panels) {
+            strip.next +=
+                FN(panel_start)(&cut, strip.panel + 1) * FN(vector_floats)(&cut) * sizeof(float);
+            strip.next_bytes = FN(panel_vectors)(&cut, strip.panel + 1) * cut.chunk_taps *
+                               cut.tap_c * VN * sizeof(float);
+        }
+        for (size_t tap = 0; tap < cut.taps; tap += cut.chunk_taps)
+            FN(strip_chunk)
+            (&strip, tap, tap + cut.chunk_taps < cut.taps ? tap + cut.chunk_taps : cut.taps);
+    }
+}
+
+static bool FN(conv_fits)(const struct hr_conv_shape *s, bool stem)
+{
+    const size_t taps = (size_t)(s->kernel * s->kernel) * (stem ? s->c : 1);
+    return taps <= MAX_TAPS && (s->c <= MAX_C || s->pad == 0) && s->y_stride % VN == 0 &&
+           s->y_stride >= s->k && s->k > 0 && s->c > 0;
+}
+
+static size_t FN(conv_bytes)(const struct hr_conv_shape *s, bool stem)
+{
+    struct cut cut;
+    FN(cut_make)(&cut, s, 1, stem);
+    return FN(round_up)(cut.vectors * FN(vector_floats)(&cut) * sizeof(float), 64);
+}
+
+/* Panels are the parts: [bias [V * VN], then [tap][c][V * VN]] each. */
+static void FN(conv_pack)(void *packed, const struct hr_conv_shape *s, const float *w,
+                          const float *scale, const float *bias, size_t task, size_t task_count)
+{
+    struct cut cut;
+    FN(cut_make)(&cut, s, 1, false);
+    const size_t taps = cut.taps, c_count = cut.tap_c;
+    for (size_t q = cut.panels * task / task_count; q < cut.panels * (task + 1) / task_count; q++) {
+        const size_t start = FN(panel_start)(&cut, q) * VN, width = FN(panel_vectors)(&cut, q) * VN;
+        float *const out = (float *)packed + start * (1 + taps * c_count);
+        const size_t real = s->k - start < width ? s->k - start : width;
+        for (size_t j = 0; j < width; j++)
+            out[j] = j < real && bias ? bias[start + j] : 0.0f;
+        const float *const in = w + start * c_count * taps;
+        for (size_t c = 0; c < c_count; c++)
+            for (size_t t = 0; t < taps; t++) {
+                float *const row = out + (1 + t * c_count + c) * width;
+                for (size_t j = 0; j < real; j++)
+                    row[j] = in[(j * c_count + c) * taps + t] * (scale ? scale[start + j] : 1.0f);
+                for (size_t j = real; j < width; j++)
+                    row[j] = 0.0f;
+            }
+    }
+}
+
+static size_t FN(conv_tasks)(const struct hr_conv_shape *s, size_t n, size_t threads, bool stem)
+{
+    struct cut cut;
+    FN(cut_make)(&cut, s, n, stem);
+    const size_t tiles = FN(all_tiles)(&cut);
+    return tiles < threads ? tiles : threads;
+}
+
+static size_t FN(conv_scratch)(const struct hr_conv_shape *s, size_t n, size_t threads, bool stem)
+{
+    struct cut cut;
+    FN(cut_make)(&cut, s, n, stem);
+    return FN(partial_floats)(&cut) * threads * sizeof(float);
+}
+
+/* Multiply-adds that the tiles really do, at the rate of two vectors a cycle or two loads a cycle,
+ * whichever is slower; a tile's start and end; a tap's pointers. */
+static double FN(conv_cost)(const struct hr_conv_shape *s, size_t n, bool stem)
+{
+    struct cut cut;
+    FN(cut_make)(&cut, s, n, stem);
+    double cycles = 0.0;
+    for (size_t q = 0; q < cut.panels; q++) {
+        const size_t V = FN(panel_vectors)(&cut, q), P = FN(conv_tiles)[V].pixels;
+        const size_t step = P * V > P + V ? P * V : P + V;
+        cycles += (double)((cut.pixels + P - 1) / P) *
+                  (0.5 * (double)(cut.taps * cut.tap_c * step) + 3.0 * (double)(P + cut.taps));
+    }
+    return cycles;
+}
+
+/* The same cut and run with channels as channels and, for the few channels of a picture, as taps:
+ * the stem reads planes (NCHW). */
+static bool FN(direct_applies)(const struct hr_conv_shape *s)
+{
+    return FN(conv_fits)(s, false) && s->x_stride >= s->c;
+}
+static double FN(direct_cost)(const struct hr_conv_shape *s, size_t n)
+{
+    return FN(conv_cost)(s, n, false);
+}
+static size_t FN(direct_bytes)(const struct hr_conv_shape *s)
+{
+    return FN(conv_bytes)(s, false);
+}
+static size_t FN(direct_scratch)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    return FN(conv_scratch)(s, n, threads, false);
+}
+static size_t FN(direct_tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    return FN(conv_tasks)(s, n, threads, false);
+}
+static void FN(direct_run)(const struct hr_conv_call *call, size_t task, size_t task_count)
+{
+    FN(conv_run)(call, task, task_count, false);
+}
+
+static const struct hr_conv_kernel FN(conv_direct) = {
+    .name = "conv_direct_" ISA_NAME,
+    .x_layout = HR_LAYOUT_NHWC,
+    .y_layout = HR_LAYOUT_NHWC,
+    .exact = true,
+    .applies = FN(direct_applies),
+    .cost = FN(direct_cost),
+    .packed_bytes = FN(direct_bytes),
+    .pack = FN(conv_pack),
+    .scratch_bytes = FN(direct_scratch),
+    .tasks = FN(direct_tasks),
+    .run = FN(direct_run),
+};
+
+static bool FN(stem_applies)(const struct hr_conv_shape *s)
+{
+    return s->c <= 4 && FN(conv_fits)(s, true);
+}
+static double FN(stem_cost)(const struct hr_conv_shape *s, size_t n)
+{
+    return FN(conv_cost)(s, n, true);
+}
+static size_t FN(stem_bytes)(const struct hr_conv_shape *s)
+{
+    return FN(conv_bytes)(s, true);
+}
+static size_t FN(stem_scratch)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    return FN(conv_scratch)(s, n, threads, true);
+}
+static size_t FN(stem_tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    return FN(conv_tasks)(s, n, threads, true);
+}
+static void FN(stem_run)(const struct hr_conv_call *call, size_t task, size_t task_count)
+{
+    FN(conv_run)(call, task, task_count, true);
+}
+
+static const struct hr_conv_kernel FN(conv_stem) = {
+    .name = "conv_stem_" ISA_NAME,
+    .x_layout = HR_LAYOUT_NCHW,
+    .y_layout = HR_LAYOUT_NHWC,
+    .exact = true,
+    .applies = FN(stem_applies),
+    .cost = FN(stem_cost),
+    .packed_bytes = FN(stem_bytes),
+    .pack = FN(conv_pack),
+    .scratch_bytes = FN(stem_scratch),
+    .tasks = FN(stem_tasks),
+    .run = FN(stem_run),
+};

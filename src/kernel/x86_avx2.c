@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The vocabulary of the templates for AVX2 with FMA, and the rung of the ladder made of them. */
+#include "kernel/kernel.h"
+
+#include "base/compiler.h"
+
+#ifdef HR_SIMDE /* test builds on machines without the instructions */
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx2.h>
+#include <simde/x86/fma.h>
+#else
+#if !defined(__AVX2__) || !defined(__FMA__)
+#error "compile this file with -mavx2 -mfma"
+#endif
+#include <immintrin.h>
+#endif
+
+#define ISA_NAME         "avx2"
+#define FN(name)         name##_avx2
+#define VF               __m256
+#define VN               8
+#define V_LOAD(p)        _mm256_load_ps(p)
+#define V_LOADU(p)       _mm256_loadu_ps(p)
+#define V_STORE(p, v)    _mm256_store_ps(p, v)
+#define V_STOREU(p, v)   _mm256_storeu_ps(p, v)
+#define V_BROADCAST(p)   _mm256_broadcast_ss(p)
+#define V_ADD(a, b)      _mm256_add_ps(a, b)
+#define V_MUL(a, b)      _mm256_mul_ps(a, b)
+#define V_MAX(a, b)      _mm256_max_ps(a, b)
+#define V_SET1(f)        _mm256_set1_ps(f)
+#define V_ZERO()         _mm256_setzero_ps()
+#define V_FMA(a, b, acc) _mm256_fmadd_ps(a, b, acc)
+#ifdef HR_SIMDE
+#define V_KEEP(v) (void)0
+#else
+#define V_KEEP(v) __asm__("" : "+x"(v))
+#endif
+
+/* 16 registers: accumulators, a panel's weights, one broadcast. */
+#define TILE_1   8 /* 9 loads for 8 multiply-adds; more pixels need more pointers than registers */
+#define TILE_2   6
+#define TILE_3   4
+#define TILE_MAX 8
+
+#define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
+
+#include "kernel/conv.tmpl.h"
+#include "kernel/eltwise.tmpl.h"
+#include "kernel/gemm.tmpl.h"
+
+/* Twelve independent chains keep both multiply-add units busy. */
+static double fma_peak_avx2(size_t iterations, float *sink)
+{
+    VF acc[12];
+    const VF half = V_SET1(0.5f);
+    for (size_t j = 0; j < 12; j++)
+        acc[j] = V_ZERO();
+    for (size_t i = 0; i < iterations; i++) {
+#pragma GCC unroll 12
+        for (size_t j = 0; j < 12; j++) {
+            acc[j] = V_FMA(acc[j], half, half);
+            V_KEEP(acc[j]);
+        }
+    }
+    float lanes[VN];
+    for (size_t j = 0; j < 12; j++) {
+        V_STOREU(lanes, acc[j]);
+        *sink += lanes[j % VN];
+    }
+    return 12.0 * 2.0 * VN * (double)iterations;
+}
+
+void hr_kernels_x86_avx2(struct hr_kernels *kernels)
+{
+    kernels->conv[kernels->conv_count++] = &conv_direct_avx2;
+    kernels->conv[kernels->conv_count++] = &conv_stem_avx2;
+    kernels->linear = &linear_avx2;
+    eltwise_overlay_avx2(&kernels->eltwise);
+    kernels->fma_peak = fma_peak_avx2;
+}
