@@ -56,6 +56,10 @@ struct hr_conv_kernel {
                  const float *scale, const float *bias, size_t task, size_t task_count);
     /* Scratch for a run split over `threads` threads; may be 0.  Does not grow when n shrinks. */
     size_t (*scratch_bytes)(const struct hr_conv_shape *shape, size_t n, size_t threads);
+    /* Optional first half of a run, NULL without: prepare_tasks pieces (0: none for this shape)
+     * that must all end before the first piece of `run` starts; both halves share the scratch. */
+    size_t (*prepare_tasks)(const struct hr_conv_shape *shape, size_t n, size_t threads);
+    void (*prepare)(const struct hr_conv_call *call, size_t task, size_t task_count);
     /* Number of independent pieces to split a run of n images into for `threads` threads. */
     size_t (*tasks)(const struct hr_conv_shape *shape, size_t n, size_t threads);
     /* Piece `task` of `task_count` (= tasks(...)).  Any order, any thread; the bits of y do not

@@ -3,9 +3,10 @@
  * WM x WM outputs: F(4,3) with the points 0, +-sqrt 2, +-1/sqrt 2, infinity and F(2,3) with 0, +-1,
  * infinity (Lavin and Gray 2015, arXiv 1509.09308).  Included once per ISA and WM.
  *
- * Letters: e = WM + 2 inputs of a tile's side, p one of the e * e points, t tile, c input, k output.
- * A block of tiles becomes V[p][t][c]; every point is a product M[p][t][k] = V[p] U[p]; M goes back
- * to pixels with bias, residual and ReLU.  U is [panel][p][c][k of the panel], made by pack.
+ * Letters: e = WM + 2 inputs of a tile's side, p one of the e * e points, t tile, c input, k
+ * output. A block of tiles becomes V[p][t][c]; every point is a product M[p][t][k] = V[p] U[p]; M
+ * goes back to pixels with bias, residual and ReLU.  U is [panel][p][c][k of the panel], made by
+ * pack.
  *
  * Vocabulary of the including file: VF, VN, V_LOAD V_STORE V_ADD V_SUB V_MUL V_FMA(a,b,c) = a*b+c
  * V_FNMA(a,b,c) = c-a*b V_MAX V_ZERO V_SET1(float) V_KEEP(v) FN(name); WINO_ROWS tiles and
@@ -106,40 +107,51 @@ static void WN(tile_inputs)(const float *d[WP], const struct hr_conv_call *call,
         const size_t y = tile.y + i - 1; /* wraps below zero, so one comparison does */
         for (size_t j = 0; j < WE; j++) {
             const size_t x = tile.x + j - 1;
-            d[i * WE + j] =
-                y < s->h && x < s->w ? plane + (y * s->w + x) * s->x_stride : zeros;
+            d[i * WE + j] = y < s->h && x < s->w ? plane + (y * s->w + x) * s->x_stride : zeros;
         }
     }
 }
-
-/* Sizes of one block's scratch, from the shape alone. */
-struct WN(layout) {
-    size_t block, c_stride, v_plane, m_plane;
-    size_t floats; /* of V, M and zeros together */
-};
 
 static size_t WN(tile_count)(const struct hr_conv_shape *s, size_t n)
 {
     return n * ((s->ow + WM - 1) / WM) * ((s->oh + WM - 1) / WM);
 }
 
-/* V of a block should leave half of a 512 KiB L2 to U and M; below 16 tiles U is read too often,
- * above 64 nothing is gained. */
-static struct WN(layout) WN(layout_of)(const struct hr_conv_shape *s, size_t tiles)
+/* A run of few tiles is one block whose V all tasks share: first (prepare) they transform its
+ * tiles, then they split its products, so that each byte of U is read once.  A run of many tiles is
+ * split by tiles, and each task goes through its blocks alone.  Above 64 tiles a shared V leaves
+ * L2. */
+static bool WN(shared)(const struct hr_conv_shape *s, size_t n)
 {
-    struct WN(layout) l;
-    l.c_stride = hr_round_up(s->c, VN);
-    l.block = (size_t)192 * 1024 / sizeof(float) / (WP * l.c_stride);
-    l.block = l.block < 16 ? 16 : l.block > 64 ? 64 : l.block;
-    l.block = l.block < tiles ? l.block : tiles;
+    return WN(tile_count)(s, n) <= 64;
+}
+
+/* Sizes of a block's scratch: V [p][tile][c], M [p][tile][k of a panel], a row of zeros. */
+struct WN(layout) {
+    size_t block, c_stride;  /* tiles; floats of a tile's row in V */
+    size_t v_plane, m_plane; /* floats from point to point */
+    size_t v_floats, m_floats;
+};
+
+/* V of a block of its own should leave half of a 512 KiB L2 to U and M; below 16 tiles U is read
+ * too often. */
+static struct WN(layout) WN(layout_of)(const struct hr_conv_shape *s, size_t n)
+{
+    const size_t tiles = WN(tile_count)(s, n);
+    struct WN(layout) l = { .c_stride = hr_round_up(s->c, VN), .block = tiles };
+    if (!WN(shared)(s, n)) {
+        l.block = (size_t)192 * 1024 / sizeof(float) / (WP * l.c_stride);
+        l.block = l.block < 16 ? 16 : l.block > 64 ? 64 : l.block;
+    }
     /* The odd 16 floats keep the planes of a block off the same cache sets. */
     l.v_plane = hr_round_up(l.block, WINO_ROWS) * l.c_stride + 16;
     l.m_plane = hr_round_up(l.block, WINO_ROWS) * WINO_PANEL + 16;
-    l.floats = WP * (l.v_plane + l.m_plane) + l.c_stride;
+    l.v_floats = WP * l.v_plane + hr_round_up(l.c_stride, 16); /* and the zeros */
+    l.m_floats = WP * l.m_plane;
     return l;
 }
 
-static void WN(input_block)(const struct hr_conv_call *call, const struct WN(layout) *l, float *v,
+static void WN(input_block)(const struct hr_conv_call *call, const struct WN(layout) * l, float *v,
                             const float *zeros, size_t first, size_t count)
 {
     const float *d[WP];
@@ -179,7 +191,7 @@ HR_INLINE void WN(product_tile)(float *m, const float *v, size_t v_stride, const
             V_STORE(m + r * WINO_PANEL + q * VN, acc[r][q]);
 }
 
-HR_INLINE void WN(product)(float *m, const float *v, const struct WN(layout) *l, const float *u,
+HR_INLINE void WN(product)(float *m, const float *v, const struct WN(layout) * l, const float *u,
                            size_t channels, size_t count, const int vectors)
 {
     const size_t groups = (count + WINO_ROWS - 1) / WINO_ROWS;
@@ -187,8 +199,9 @@ HR_INLINE void WN(product)(float *m, const float *v, const struct WN(layout) *l,
     const char *ahead = (const char *)u + u_bytes;
     const size_t step = ((size_t)vectors * VN * sizeof(float) + groups - 1) / groups;
     for (size_t t = 0; t < count; t += WINO_ROWS) {
-        WN(product_tile)(m + t * WINO_PANEL, v + t * l->c_stride, l->c_stride, u, channels,
-                         WINO_ROWS, vectors, ahead, step);
+        WN(product_tile)
+        (m + t * WINO_PANEL, v + t * l->c_stride, l->c_stride, u, channels, WINO_ROWS, vectors,
+         ahead, step);
         ahead += step * channels;
     }
 }
@@ -210,8 +223,7 @@ HR_INLINE void WN(output_tile)(const struct hr_conv_call *call, struct WN(tile) 
     const VF b = V_LOAD(bias + k), zero = V_ZERO();
     const size_t columns = s->ow - tile.x < WM ? s->ow - tile.x : WM;
     for (size_t i = 0; i < WM && tile.y + i < s->oh; i++) {
-        const size_t at =
-            ((tile.image * s->oh + tile.y + i) * s->ow + tile.x) * s->y_stride + k;
+        const size_t at = ((tile.image * s->oh + tile.y + i) * s->ow + tile.x) * s->y_stride + k;
         VF out[WM];
         WN(output_1d)(out, mid[i]);
         for (size_t j = 0; j < columns; j++) {
@@ -232,16 +244,17 @@ HR_INLINE const float *WN(panel_of)(const float *packed, const struct hr_conv_sh
     return packed + hr_round_up(s->k, VN) + panel * WINO_PANEL * WP * s->c;
 }
 
-HR_INLINE void WN(panel_points)(const struct WN(layout) *l, float *m, const float *v,
+HR_INLINE void WN(panel_points)(const struct WN(layout) * l, float *m, const float *v,
                                 const float *u, size_t channels, size_t count, const int vectors)
 {
     for (size_t p = 0; p < WP; p++)
-        WN(product)(m + p * l->m_plane, v + p * l->v_plane, l,
-                    u + p * channels * (size_t)vectors * VN, channels, count, vectors);
+        WN(product)
+        (m + p * l->m_plane, v + p * l->v_plane, l, u + p * channels * (size_t)vectors * VN,
+         channels, count, vectors);
 }
 
 /* All products and outputs of one panel for a block of tiles already in V. */
-static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(layout) *l,
+static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(layout) * l,
                             const float *v, float *m, size_t panel, size_t first, size_t count)
 {
     const struct hr_conv_shape *s = call->shape;
@@ -257,8 +270,8 @@ static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(lay
     for (size_t t = 0; t < count; t++) {
         const struct WN(tile) tile = WN(tile_at)(s, first + t);
         for (size_t q = 0; q < vectors; q++)
-            WN(output_tile)(call, tile, k0 + q * VN, m + t * WINO_PANEL + q * VN, l->m_plane,
-                            call->packed);
+            WN(output_tile)
+            (call, tile, k0 + q * VN, m + t * WINO_PANEL + q * VN, l->m_plane, call->packed);
     }
 }
 
@@ -269,24 +282,77 @@ static size_t WN(panel_count)(const struct hr_conv_shape *s)
 
 static size_t WN(scratch_bytes)(const struct hr_conv_shape *s, size_t n, size_t threads)
 {
-    const struct WN(layout) l = WN(layout_of)(s, WN(tile_count)(s, n));
-    return threads * hr_round_up(l.floats * sizeof(float), 64);
+    /* A smaller n may be shared where n is not; both must fit. */
+    size_t floats = 0;
+    for (size_t images = n; images >= 1;
+         images = images > 1 && !WN(shared)(s, images) ? images - 1 : 0) {
+        const struct WN(layout) l = WN(layout_of)(s, images);
+        const size_t need = WN(shared)(s, images) ? l.v_floats + threads * l.m_floats
+                                                  : threads * (l.v_floats + l.m_floats);
+        floats = need > floats ? need : floats;
+    }
+    return hr_round_up(floats * sizeof(float), 64);
+}
+
+static size_t WN(group_count)(size_t tiles)
+{
+    return (tiles + WINO_ROWS - 1) / WINO_ROWS;
+}
+
+static size_t WN(prepare_tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
+{
+    const size_t tiles = WN(tile_count)(s, n);
+    if (!WN(shared)(s, n))
+        return 0;
+    return tiles < threads ? tiles : threads;
+}
+
+static void WN(prepare)(const struct hr_conv_call *call, size_t task, size_t task_count)
+{
+    const struct WN(layout) l = WN(layout_of)(call->shape, call->n);
+    const size_t tiles = WN(tile_count)(call->shape, call->n);
+    const size_t first = tiles * task / task_count, end = tiles * (task + 1) / task_count;
+    /* Every task needs zeros before it starts: each writes the same ones into its own M. */
+    float *v = call->scratch, *zeros = v + l.v_floats + task * l.m_floats;
+    memset(zeros, 0, l.c_stride * sizeof(float));
+    WN(input_block)(call, &l, v + first * l.c_stride, zeros, first, end - first);
 }
 
 static size_t WN(tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
 {
-    const size_t groups = (WN(tile_count)(s, n) + WINO_ROWS - 1) / WINO_ROWS;
-    return groups < threads ? groups : threads;
+    const size_t groups = WN(group_count)(WN(tile_count)(s, n));
+    const size_t pieces = WN(shared)(s, n) ? groups * WN(panel_count)(s) : groups;
+    return pieces < threads ? pieces : threads;
 }
 
-static void WN(run)(const struct hr_conv_call *call, size_t task, size_t task_count)
+/* A contiguous range of the (panel, group of tiles) pairs of the shared block. */
+static void WN(run_shared)(const struct hr_conv_call *call, size_t task, size_t task_count)
 {
     const struct hr_conv_shape *s = call->shape;
+    const struct WN(layout) l = WN(layout_of)(s, call->n);
+    const size_t tiles = WN(tile_count)(s, call->n), groups = WN(group_count)(tiles);
+    const size_t pieces = groups * WN(panel_count)(s);
+    const float *v = call->scratch;
+    float *m = (float *)call->scratch + l.v_floats + task * l.m_floats;
+    size_t piece = pieces * task / task_count;
+    const size_t end = pieces * (task + 1) / task_count;
+    while (piece < end) {
+        const size_t panel = piece / groups, group = piece % groups;
+        const size_t left = end - piece, last = group + left < groups ? group + left : groups;
+        const size_t first = group * WINO_ROWS;
+        const size_t stop = last * WINO_ROWS < tiles ? last * WINO_ROWS : tiles;
+        WN(panel_block)(call, &l, v + first * l.c_stride, m, panel, first, stop - first);
+        piece += last - group;
+    }
+}
+
+static void WN(run_split)(const struct hr_conv_call *call, size_t task, size_t task_count)
+{
+    const struct hr_conv_shape *s = call->shape;
+    const struct WN(layout) l = WN(layout_of)(s, call->n);
     const size_t tiles = WN(tile_count)(s, call->n);
-    const struct WN(layout) l = WN(layout_of)(s, tiles);
-    float *v = (float *)((char *)call->scratch +
-                         task * hr_round_up(l.floats * sizeof(float), 64));
-    float *m = v + WP * l.v_plane, *zeros = m + WP * l.m_plane;
+    float *v = (float *)call->scratch + task * (l.v_floats + l.m_floats);
+    float *zeros = v + WP * l.v_plane, *m = v + l.v_floats;
     memset(zeros, 0, l.c_stride * sizeof(float));
     const size_t begin = tiles * task / task_count, end = tiles * (task + 1) / task_count;
     const size_t blocks = (end - begin + l.block - 1) / l.block;
@@ -297,6 +363,26 @@ static void WN(run)(const struct hr_conv_call *call, size_t task, size_t task_co
         for (size_t panel = 0; panel < WN(panel_count)(s); panel++)
             WN(panel_block)(call, &l, v, m, panel, first, count);
     }
+}
+
+static void WN(run)(const struct hr_conv_call *call, size_t task, size_t task_count)
+{
+    if (WN(shared)(call->shape, call->n))
+        WN(run_shared)(call, task, task_count);
+    else
+        WN(run_split)(call, task, task_count);
+}
+
+/* Cycles, measured on Zen 3: products at 88 % of two multiply-adds a cycle or weights at 7 bytes a
+ * cycle, and 150 cycles (F2: 55) for each transform of a vector of channels. */
+static double WN(cost)(const struct hr_conv_shape *s, size_t n)
+{
+    const double tiles = (double)WN(tile_count)(s, n), k = (double)hr_round_up(s->k, VN);
+    const double rows = (double)hr_round_up(WN(tile_count)(s, n), WINO_ROWS);
+    const double products = WP * rows * (double)s->c * k / (2 * VN * 0.88);
+    const double weights = WP * (double)s->c * k * sizeof(float) / 7;
+    const double vectors = ((double)hr_round_up(s->c, VN) + k) / VN;
+    return (products > weights ? products : weights) + tiles * vectors * (WM == 4 ? 150 : 55);
 }
 
 static bool WN(applies)(const struct hr_conv_shape *s)
@@ -328,9 +414,9 @@ static void WN(weight_tile)(double u[WP], const float *w, double scale)
     double mid[WE][3];
     for (int i = 0; i < WE; i++)
         for (int s = 0; s < 3; s++)
-            mid[i][s] = (g[i][0] * (double)w[s] + g[i][1] * (double)w[3 + s] +
-                         g[i][2] * (double)w[6 + s]) *
-                        scale;
+            mid[i][s] =
+                (g[i][0] * (double)w[s] + g[i][1] * (double)w[3 + s] + g[i][2] * (double)w[6 + s]) *
+                scale;
     for (int i = 0; i < WE; i++)
         for (int j = 0; j < WE; j++)
             u[i * WE + j] = mid[i][0] * g[j][0] + mid[i][1] * g[j][1] + mid[i][2] * g[j][2];
