@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Every task runs once, for any thread count, in and out of brackets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/cpu.h"
+#include "base/pool.h"
+
+#define MOST_TASKS 1000
+
+static atomic_uint counts[MOST_TASKS];
+
+static void count_task(void *context, size_t task, size_t task_count)
+{
+    assert_int_equal(*(size_t *)context, task_count);
+    atomic_fetch_add(&counts[task], 1);
+}
+
+static void run_and_check(struct hr_pool *pool, size_t tasks)
+{
+    for (size_t i = 0; i < MOST_TASKS; i++)
+        atomic_store(&counts[i], 0);
+    hr_pool_run(pool, count_task, &tasks, tasks);
+    for (size_t i = 0; i < MOST_TASKS; i++)
+        assert_int_equal(atomic_load(&counts[i]), i < tasks ? 1 : 0);
+}
+
+static void every_task_once(void **state)
+{
+    static const size_t tasks[] = { 0, 1, 2, 3, 7, 8, 9, 100, MOST_TASKS };
+    (void)state;
+    for (unsigned threads = 1; threads <= 8; threads++) {
+        struct hr_pool *pool = NULL;
+        assert_int_equal(hr_pool_create(&pool, threads), HR_OK);
+        assert_int_equal(hr_pool_threads(pool), threads);
+        for (int round = 0; round < 20; round++) {
+            if (round == 10)
+                hr_pool_begin(pool);
+            for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
+                run_and_check(pool, tasks[i]);
+        }
+        hr_pool_end(pool);
+        hr_pool_destroy(pool);
+    }
+    hr_pool_destroy(NULL);
+}
+
+static void sleepers_wake(void **state)
+{
+    struct hr_pool *pool = NULL;
+    const struct timespec pause = { 0, 20 * 1000 * 1000 };
+    (void)state;
+    assert_int_equal(hr_pool_create(&pool, 3), HR_OK);
+    for (int i = 0; i < 5; i++) {
+        nanosleep(&pause, NULL);
+        run_and_check(pool, 17);
+    }
+    hr_pool_destroy(pool);
+}
+
+static void no_threads_is_refused(void **state)
+{
+    struct hr_pool *pool = NULL;
+    (void)state;
+    assert_int_equal(hr_pool_create(&pool, 0), HR_E_ARGUMENT);
+    assert_null(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_task_once),
+                                        cmocka_unit_test(sleepers_wake),
+                                        cmocka_unit_test(no_threads_is_refused) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
