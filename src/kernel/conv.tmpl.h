@@ -26,95 +26,142 @@
 #define BLOCK_BYTES ((size_t)96 << 10)  /* larger: panels re-read pixels from the third level */
 #define SMALL_BYTES ((size_t)256 << 10) /* weights that stay in the second level with a block */
 
-/* One tap of a tile: where its weights and each pixel's channels begin. */
+/* One tap of a tile: where its weights begin, and each pixel's channels. */
 struct tap {
-    size_t weight; /* floats from the panel's first weight */
-    const float *x[TILE_MAX];
+    size_t weight;              /* floats from the panel's first weight */
+    uintptr_t offset[TILE_MAX]; /* bytes from the pixel's base */
 };
 
+/* `repeat` tiles in a row that differ only in where they begin. */
 struct tile {
+    size_t repeat, advance; /* bytes from the bases of one to the next */
     const struct tap *taps;
     size_t tap_count, c;
-    const float *weights;   /* the panel's */
-    const float *start;     /* accumulators: bias [V] if start_step is 0, else partial [P][V] */
-    size_t start_step;      /* floats from pixel to pixel of start: 0 or V * VN */
-    float *partial;         /* where accumulators go unless this chunk is the last; else NULL */
-    float *y;               /* first pixel, first channel of the panel */
-    const float *residual;  /* as y; NULL without */
-    size_t y_stride, count; /* count <= P pixels are stored */
-    size_t pad_vectors;     /* vectors of zeros to store after the panel's */
+    uintptr_t base[TILE_MAX];      /* of each pixel; offsets wrap around, to reach the zeros */
+    const float *weights;          /* the panel's */
+    const float *start;            /* accumulators: bias [V], or partial [P][V] */
+    size_t start_step;             /* floats from pixel to pixel of start: 0, or V * VN */
+    float *partial;                /* where accumulators go unless this chunk is the last */
+    float *y;                      /* first pixel, first channel of the panel */
+    const float *residual;         /* as y; NULL without */
+    size_t y_stride, count;        /* count <= P pixels are stored */
+    size_t pad_vectors;            /* vectors of zeros to store after the panel's */
     const char *fetch, *fetch_end; /* weights to prefetch meanwhile */
     size_t fetch_every;            /* one cache line every so many steps */
     bool relu;
 };
 
-HR_INLINE void FN(conv_steps)(size_t P, size_t V, VF acc[][3], const struct tile *t,
-                              const struct tap *tap, const char **fetch)
+HR_INLINE void FN(conv_steps)(size_t P, size_t V, VF acc[][3], const float *const *x,
+                              const float *w, size_t count)
 {
-    const float *x[TILE_MAX];
-    const float *w = t->weights + tap->weight;
-#pragma GCC unroll 16
-    for (size_t p = 0; p < P; p++)
-        x[p] = tap->x[p];
-    for (size_t c = 0; c < t->c;) {
-        const size_t end = t->c - c > t->fetch_every ? c + t->fetch_every : t->c;
-        __builtin_prefetch(*fetch, 0, 2);
-        *fetch = *fetch < t->fetch_end ? *fetch + 64 : *fetch;
-        for (; c < end; c++) {
-            VF wv[3];
+    for (size_t c = 0; c < count; c++, w += V * VN) {
+        VF wv[3];
 #pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++) {
-                wv[v] = V_LOAD(w + v * VN);
-                V_KEEP(wv[v]);
-            }
-            w += V * VN;
+        for (size_t v = 0; v < V; v++) {
+            wv[v] = V_LOAD(w + v * VN);
+            V_KEEP(wv[v]);
+        }
 #pragma GCC unroll 16
-            for (size_t p = 0; p < P; p++) {
-                const VF xv = V_BROADCAST(x[p] + c);
+        for (size_t p = 0; p < P; p++) {
+            const VF xv = V_BROADCAST(x[p] + c);
 #pragma GCC unroll 3
-                for (size_t v = 0; v < V; v++)
-                    acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
-            }
+            for (size_t v = 0; v < V; v++)
+                acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
         }
     }
 }
 
-/* The P x V tile; returns how far prefetching came. */
-HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
+HR_INLINE void FN(conv_taps)(size_t P, size_t V, VF acc[][3], const struct tile *t,
+                             const uintptr_t *base, bool fetching, const char **fetch)
 {
-    VF acc[TILE_MAX][3];
-#pragma GCC unroll 16
-    for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 3
-        for (size_t v = 0; v < V; v++)
-            acc[p][v] = V_LOAD(t->start + p * t->start_step + v * VN);
-    const char *fetch = t->fetch;
-    for (size_t i = 0; i < t->tap_count; i++)
-        FN(conv_steps)(P, V, acc, t, &t->taps[i], &fetch);
-    if (t->partial) {
+    for (size_t i = 0; i < t->tap_count; i++) {
+        const float *x[TILE_MAX];
+        const float *w = t->weights + t->taps[i].weight;
 #pragma GCC unroll 16
         for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++)
-                V_STORE(t->partial + (p * V + v) * VN, acc[p][v]);
-        return fetch;
+            x[p] = (const float *)(base[p] + t->taps[i].offset[p]);
+        size_t left = t->c;
+        for (; fetching && left > t->fetch_every; left -= t->fetch_every) {
+            __builtin_prefetch(*fetch, 0, 2);
+            *fetch = *fetch < t->fetch_end ? *fetch + 64 : *fetch;
+            FN(conv_steps)(P, V, acc, x, w, t->fetch_every);
+#pragma GCC unroll 16
+            for (size_t p = 0; p < P; p++)
+                x[p] += t->fetch_every;
+            w += t->fetch_every * V * VN;
+        }
+        FN(conv_steps)(P, V, acc, x, w, left);
     }
+}
+
+HR_INLINE void FN(conv_store)(size_t P, size_t V, VF acc[][3], const struct tile *t, float *y,
+                              const float *r, bool residual, bool relu)
+{
 #pragma GCC unroll 16
     for (size_t p = 0; p < P; p++) {
         if (p >= t->count)
             break;
-        float *const y = t->y + p * t->y_stride;
 #pragma GCC unroll 3
         for (size_t v = 0; v < V; v++) {
             VF value = V_ADD(acc[p][v], V_ZERO());
-            if (t->residual)
-                value = V_ADD(V_LOAD(t->residual + p * t->y_stride + v * VN), value);
-            if (t->relu)
-                value = V_MAX(value, V_ZERO());
-            V_STORE(y + v * VN, value);
+            if (residual)
+                value = V_ADD(V_LOAD(r + p * t->y_stride + v * VN), value);
+            V_STORE(y + p * t->y_stride + v * VN, relu ? V_MAX(value, V_ZERO()) : value);
         }
-        for (size_t v = 0; v < t->pad_vectors; v++)
-            V_STORE(y + (V + v) * VN, V_ZERO());
+    }
+    for (size_t v = 0; v < t->pad_vectors; v++)
+        for (size_t p = 0; p < t->count; p++)
+            V_STORE(y + p * t->y_stride + (V + v) * VN, V_ZERO());
+}
+
+/* The end of tile number i of a row: to where it waits for the next chunk, or to y. */
+HR_INLINE void FN(conv_finish)(size_t P, size_t V, VF acc[][3], const struct tile *t, size_t i)
+{
+    if (t->partial) {
+        float *const partial = t->partial + i * P * V * VN;
+#pragma GCC unroll 16
+        for (size_t p = 0; p < P; p++)
+#pragma GCC unroll 3
+            for (size_t v = 0; v < V; v++)
+                V_STORE(partial + (p * V + v) * VN, acc[p][v]);
+        return;
+    }
+    const size_t out = i * P * t->y_stride;
+    float *const y = t->y + out;
+    if (t->residual && t->relu)
+        FN(conv_store)(P, V, acc, t, y, t->residual + out, true, true);
+    else if (t->residual)
+        FN(conv_store)(P, V, acc, t, y, t->residual + out, true, false);
+    else if (t->relu)
+        FN(conv_store)(P, V, acc, t, y, NULL, false, true);
+    else
+        FN(conv_store)(P, V, acc, t, y, NULL, false, false);
+}
+
+/* P x V tiles; returns how far prefetching came. */
+HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
+{
+    const char *fetch = t->fetch;
+    uintptr_t base[TILE_MAX];
+#pragma GCC unroll 16
+    for (size_t p = 0; p < P; p++)
+        base[p] = t->base[p];
+    for (size_t i = 0; i < t->repeat; i++) {
+        VF acc[TILE_MAX][3];
+        const float *const start = t->start + i * P * t->start_step;
+#pragma GCC unroll 16
+        for (size_t p = 0; p < P; p++)
+#pragma GCC unroll 3
+            for (size_t v = 0; v < V; v++)
+                acc[p][v] = V_LOAD(start + p * t->start_step + v * VN);
+        if (fetch < t->fetch_end)
+            FN(conv_taps)(P, V, acc, t, base, true, &fetch);
+        else
+            FN(conv_taps)(P, V, acc, t, base, false, &fetch);
+        FN(conv_finish)(P, V, acc, t, i);
+#pragma GCC unroll 16
+        for (size_t p = 0; p < P; p++)
+            base[p] += t->advance;
     }
     return fetch;
 }
@@ -198,11 +245,11 @@ static void FN(cut_make)(struct cut *cut, const struct hr_conv_shape *s, size_t 
 struct plane {
     const float *x;
     size_t h, w, oh, ow, kernel, stride, pad, taps;
-    size_t pixel, image; /* floats from pixel to pixel, image to image */
-    size_t tap_floats;   /* weights of a tap and one vector: tap_c * VN */
-    bool dense;          /* output pixel i reads input pixel i: 1x1, stride 1, no padding */
-    ptrdiff_t offset[MAX_TAPS];
-    unsigned char r[MAX_TAPS], s[MAX_TAPS];
+    size_t pixel, image;     /* floats from pixel to pixel, image to image */
+    size_t tap_floats;       /* weights of a tap and one vector: tap_c * VN */
+    bool dense;              /* output pixel i reads input pixel i: 1x1, stride 1, no padding */
+    size_t offset[MAX_TAPS]; /* floats from a pixel's first tap */
+    unsigned char place[MAX_TAPS]; /* r * kernel + s */
 };
 
 static void FN(plane_make)(struct plane *plane, const struct hr_conv_call *call, bool stem)
@@ -225,9 +272,8 @@ static void FN(plane_make)(struct plane *plane, const struct hr_conv_call *call,
         for (size_t q = 0; q < plane->kernel; q++)
             for (size_t c = 0; c < depth; c++) {
                 const size_t tap = plane->taps++;
-                plane->offset[tap] = (ptrdiff_t)((r * s->w + q) * plane->pixel + c * s->h * s->w);
-                plane->r[tap] = (unsigned char)r;
-                plane->s[tap] = (unsigned char)q;
+                plane->offset[tap] = (r * s->w + q) * plane->pixel + c * s->h * s->w;
+                plane->place[tap] = (unsigned char)(r * plane->kernel + q);
             }
 }
 
@@ -257,45 +303,143 @@ static void FN(cursor_next)(struct cursor *at, const struct plane *plane)
 #define MAX_C 4096
 static const float FN(zeros)[MAX_C];
 
-/* Fills taps [first, last) of the tile of `count` pixels at *at; pixels past count repeat the last
- * one.  Moves *at behind the tile; returns the number of taps that touch the plane. */
-static size_t FN(taps_make)(struct tap *taps, const struct plane *plane, struct cursor *at,
-                            size_t P, size_t V, size_t count, size_t first, size_t last)
+/* Taps [first, last) of a tile whose taps are all in the plane. */
+static void FN(taps_inside)(struct tap *taps, const struct plane *plane, size_t V, size_t first,
+                            size_t last)
 {
-    ptrdiff_t base[TILE_MAX], iy[TILE_MAX], ix[TILE_MAX];
-    const ptrdiff_t h = (ptrdiff_t)plane->h, w = (ptrdiff_t)plane->w;
-    const ptrdiff_t kernel = (ptrdiff_t)plane->kernel;
-    bool inside = true;
+    for (size_t t = first; t < last; t++, taps++) {
+        taps->weight = t * plane->tap_floats * V;
+        for (size_t p = 0; p < TILE_MAX; p++)
+            taps->offset[p] = plane->offset[t] * sizeof(float);
+    }
+}
+
+/* Which of the kernel's positions, from `at`, are on an axis of `size`: bits. */
+HR_INLINE uint64_t FN(axis_mask)(ptrdiff_t at, size_t size, size_t kernel)
+{
+    const ptrdiff_t room = (ptrdiff_t)size - at;
+    const uint64_t all = ((uint64_t)1 << kernel) - 1;
+    const uint64_t below = at < 0 ? all << -at : all;
+    return room < (ptrdiff_t)kernel ? below & (((uint64_t)1 << room) - 1) : below & all;
+}
+
+/* Tiles of P pixels from *at that lie in one row of the output and read only inside the plane; at
+ * most `limit`. */
+HR_INLINE size_t FN(tiles_inside)(const struct plane *plane, const struct cursor *at, size_t P,
+                                  size_t limit)
+{
+    const size_t stride = plane->stride, kernel = plane->kernel;
+    /* A negative edge wraps around and is too large. */
+    const size_t top = at->oy * stride - plane->pad, left = at->ox * stride - plane->pad;
+    if (top >= plane->h || top + kernel > plane->h || left >= plane->w || left + kernel > plane->w)
+        return 0;
+    size_t pixels = (plane->w - kernel - left) / stride + 1;
+    if (pixels > plane->ow - at->ox)
+        pixels = plane->ow - at->ox;
+    return pixels / P < limit ? pixels / P : limit;
+}
+
+/* Finds the bases of the tile of `count` pixels at *at and moves *at behind it; pixels past count
+ * repeat the last one.  masks[p] has a bit for each place of the kernel that is in the plane. */
+HR_INLINE void FN(tile_bases)(uintptr_t *base, uint64_t *masks, const struct plane *plane,
+                              struct cursor *at, size_t P, size_t count)
+{
+    const size_t kernel = plane->kernel;
     for (size_t p = 0; p < P; p++) {
-        iy[p] = (ptrdiff_t)(at->oy * plane->stride) - (ptrdiff_t)plane->pad;
-        ix[p] = (ptrdiff_t)(at->ox * plane->stride) - (ptrdiff_t)plane->pad;
-        base[p] =
-            (ptrdiff_t)(at->image * plane->image) + (iy[p] * w + ix[p]) * (ptrdiff_t)plane->pixel;
-        inside &= iy[p] >= 0 && ix[p] >= 0 && iy[p] + kernel <= h && ix[p] + kernel <= w;
+        const ptrdiff_t y = (ptrdiff_t)(at->oy * plane->stride - plane->pad);
+        const ptrdiff_t x = (ptrdiff_t)(at->ox * plane->stride - plane->pad);
+        base[p] = (uintptr_t)plane->x + (at->image * plane->image +
+                                         (size_t)(y * (ptrdiff_t)plane->w + x) * plane->pixel) *
+                                            sizeof(float);
+        const uint64_t rows = FN(axis_mask)(y, plane->h, kernel);
+        const uint64_t columns = FN(axis_mask)(x, plane->w, kernel);
+        masks[p] = 0;
+        for (size_t r = 0; r < kernel; r++)
+            masks[p] |= (rows >> r & 1 ? columns : 0) << r * kernel;
         if (p + 1 < count)
             FN(cursor_next)(at, plane);
     }
     FN(cursor_next)(at, plane);
+}
+
+/* Taps [first, last) of a tile at the border; returns how many touch the plane. */
+HR_INLINE size_t FN(taps_border)(struct tap *taps, const uintptr_t *base, const uint64_t *masks,
+                                 const struct plane *plane, size_t P, size_t V, size_t first,
+                                 size_t last)
+{
+    uint64_t any = 0;
+    uintptr_t zeros[TILE_MAX];
+    for (size_t p = 0; p < P; p++) {
+        any |= masks[p];
+        zeros[p] = (uintptr_t)FN(zeros) - base[p];
+    }
     size_t used = 0;
     for (size_t t = first; t < last; t++) {
-        struct tap *const tap = &taps[used];
-        tap->weight = t * plane->tap_floats * V;
-        if (inside) {
-            for (size_t p = 0; p < P; p++)
-                tap->x[p] = plane->x + (base[p] + plane->offset[t]);
-            used++;
-            continue;
-        }
-        bool any = false;
-        for (size_t p = 0; p < P; p++) {
-            const ptrdiff_t y = iy[p] + plane->r[t], x = ix[p] + plane->s[t];
-            const bool in = y >= 0 && y < h && x >= 0 && x < w;
-            tap->x[p] = in ? plane->x + (base[p] + plane->offset[t]) : FN(zeros);
-            any |= in;
-        }
-        used += any;
+        const unsigned place = plane->place[t];
+        const uintptr_t offset = plane->offset[t] * sizeof(float);
+        taps[used].weight = t * plane->tap_floats * V;
+        for (size_t p = 0; p < P; p++)
+            taps[used].offset[p] = masks[p] >> place & 1 ? offset : zeros[p];
+        used += any >> place & 1;
     }
     return used;
+}
+
+/* Where the tiles of a panel of V vectors from *at on read; as many as go in one row, `limit` full
+ * ones at most.  Moves *at behind them. */
+HR_INLINE void FN(tile_place_p)(struct tile *tile, const struct tap *inside, struct tap *border,
+                                const struct plane *plane, struct cursor *at, size_t P, size_t V,
+                                size_t first, size_t last, size_t limit)
+{
+    const size_t step = plane->stride * plane->pixel * sizeof(float);
+    tile->repeat = FN(tiles_inside)(plane, at, P, limit);
+    tile->advance = P * step;
+    if (tile->repeat > 0) {
+        const size_t top = at->oy * plane->stride - plane->pad;
+        const size_t left = at->ox * plane->stride - plane->pad;
+        const uintptr_t base = (uintptr_t)(plane->x + at->image * plane->image +
+                                           (top * plane->w + left) * plane->pixel);
+        for (size_t p = 0; p < P; p++)
+            tile->base[p] = base + p * step;
+        tile->taps = inside;
+        tile->tap_count = last - first;
+        at->ox += tile->repeat * P - 1;
+        FN(cursor_next)(at, plane);
+        return;
+    }
+    uint64_t masks[TILE_MAX];
+    FN(tile_bases)(tile->base, masks, plane, at, P, tile->count);
+    tile->repeat = 1;
+    tile->taps = border;
+    tile->tap_count = FN(taps_border)(border, tile->base, masks, plane, P, V, first, last);
+}
+
+/* The same for a plane that is read pixel by pixel. */
+static void FN(tile_place_dense)(struct tile *tile, const struct tap *inside,
+                                 const struct plane *plane, size_t P, size_t pixel, size_t limit)
+{
+    const size_t step = plane->pixel * sizeof(float);
+    tile->repeat = limit > 0 ? limit : 1;
+    tile->advance = P * step;
+    tile->taps = inside;
+    tile->tap_count = 1;
+    for (size_t p = 0; p < P; p++)
+        tile->base[p] =
+            (uintptr_t)plane->x + (pixel + (p < tile->count ? p : tile->count - 1)) * step;
+}
+
+static void FN(tile_place)(struct tile *tile, const struct tap *inside, struct tap *border,
+                           const struct plane *plane, struct cursor *at, size_t V, size_t pixel,
+                           size_t first, size_t last, size_t limit)
+{
+    if (plane->dense)
+        FN(tile_place_dense)(tile, inside, plane, FN(conv_tiles)[V].pixels, pixel, limit);
+    else if (V == 3)
+        FN(tile_place_p)(tile, inside, border, plane, at, TILE_3, V, first, last, limit);
+    else if (V == 2)
+        FN(tile_place_p)(tile, inside, border, plane, at, TILE_2, V, first, last, limit);
+    else
+        FN(tile_place_p)(tile, inside, border, plane, at, TILE_1, V, first, last, limit);
 }
 
 /* A run of tiles [first, last) of one panel over one block of pixels, all taps. */
@@ -318,8 +462,9 @@ static void FN(strip_chunk)(const struct strip *strip, size_t tap0, size_t tap1)
     const size_t V = FN(panel_vectors)(cut, strip->panel), P = FN(conv_tiles)[V].pixels;
     const float *const packed = (const float *)strip->call->packed + start * FN(vector_floats)(cut);
     const bool to_be_continued = tap1 < cut->taps;
-    struct tap taps[MAX_TAPS];
-    struct tile tile = { .taps = taps, .c = cut->tap_c, .weights = packed + V * VN };
+    struct tap inside[MAX_TAPS], border[MAX_TAPS];
+    FN(taps_inside)(inside, strip->plane, V, tap0, tap1);
+    struct tile tile = { .c = cut->tap_c, .weights = packed + V * VN };
     tile.relu = s->relu;
     tile.y_stride = s->y_stride;
     if (strip->panel + 1 == cut->panels)
@@ -333,19 +478,12 @@ static void FN(strip_chunk)(const struct strip *strip, size_t tap0, size_t tap1)
     const size_t every = fetch_bytes ? steps / (fetch_bytes / 64 + 1) : 64;
     tile.fetch_every = every < 3 ? 3 : every > 64 ? 64 : every;
     struct cursor at = FN(cursor_at)(strip->plane, strip->block_start + strip->first * P);
-    for (size_t i = strip->first; i < strip->last; i++) {
+    for (size_t i = strip->first; i < strip->last; i += tile.repeat) {
         const size_t pixel = strip->block_start + i * P;
         const size_t left = strip->block_start + strip->block_pixels - pixel;
         tile.count = left < P ? left : P;
-        if (strip->plane->dense) {
-            tile.tap_count = 1;
-            taps[0].weight = 0;
-            for (size_t p = 0; p < P; p++)
-                taps[0].x[p] = strip->plane->x + (pixel + (p < tile.count ? p : tile.count - 1)) *
-                                                     strip->plane->pixel;
-        } else {
-            tile.tap_count = FN(taps_make)(taps, strip->plane, &at, P, V, tile.count, tap0, tap1);
-        }
+        const size_t full = left / P < strip->last - i ? left / P : strip->last - i;
+        FN(tile_place)(&tile, inside, border, strip->plane, &at, V, pixel, tap0, tap1, full);
         float *const partial = strip->partial + i * P * V * VN;
         tile.start = tap0 ? partial : packed;
         tile.start_step = tap0 ? V * VN : 0;
@@ -420,15 +558,16 @@ static void FN(conv_run)(const struct hr_conv_call *call, size_t task, size_t ta
         }
         for (size_t tap = 0; tap < cut.taps; tap += cut.chunk_taps)
             FN(strip_chunk)
-            (&strip, tap, tap + cut.chunk_taps < cut.taps ? tap + cut.chunk_taps : cut.taps);
+        (&strip, tap, tap + cut.chunk_taps < cut.taps ? tap + cut.chunk_taps : cut.taps);
     }
 }
 
 static bool FN(conv_fits)(const struct hr_conv_shape *s, bool stem)
 {
     const size_t taps = (size_t)(s->kernel * s->kernel) * (stem ? s->c : 1);
-    return taps <= MAX_TAPS && (s->c <= MAX_C || s->pad == 0) && s->y_stride % VN == 0 &&
-           s->y_stride >= s->k && s->k > 0 && s->c > 0;
+    return s->kernel <= 7 && s->pad < s->kernel && taps <= MAX_TAPS &&
+           (s->c <= MAX_C || s->pad == 0) && s->y_stride % VN == 0 && s->y_stride >= s->k &&
+           s->k > 0 && s->c > 0;
 }
 
 static size_t FN(conv_bytes)(const struct hr_conv_shape *s, bool stem)

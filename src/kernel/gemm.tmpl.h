@@ -51,8 +51,10 @@ static void FN(linear_panel)(const struct hr_linear_call *call, const struct cut
     const float *const packed = (const float *)call->packed + start * (1 + s->c);
     const size_t real = s->k - start < V * VN ? s->k - start : V * VN;
     float out[TILE_MAX * 3 * VN] HR_ALIGNED(64);
-    struct tap tap = { .weight = 0 };
-    struct tile tile = { .taps = &tap, .tap_count = 1, .c = s->c, .weights = packed + V * VN };
+    const struct tap tap = { .weight = 0 };
+    struct tile tile = {
+        .repeat = 1, .taps = &tap, .tap_count = 1, .c = s->c, .weights = packed + V * VN
+    };
     tile.start = packed;
     tile.y = out;
     tile.y_stride = V * VN;
@@ -61,7 +63,8 @@ static void FN(linear_panel)(const struct hr_linear_call *call, const struct cut
     for (size_t row = 0; row < call->m; row += P) {
         tile.count = call->m - row < P ? call->m - row : P;
         for (size_t p = 0; p < P; p++)
-            tap.x[p] = call->x + (row + (p < tile.count ? p : tile.count - 1)) * s->x_stride;
+            tile.base[p] =
+                (uintptr_t)(call->x + (row + (p < tile.count ? p : tile.count - 1)) * s->x_stride);
         /* The first rows wait for the weights: ask for them ahead. */
         tile.fetch = (const char *)(tile.weights + LINEAR_AHEAD);
         tile.fetch_end = row ? tile.fetch : tile.fetch + (s->c * V * VN) * sizeof(float);

@@ -249,8 +249,8 @@ HR_INLINE void WN(panel_points)(const struct WN(layout) * l, float *m, const flo
 {
     for (size_t p = 0; p < WP; p++)
         WN(product)
-        (m + p * l->m_plane, v + p * l->v_plane, l, u + p * channels * (size_t)vectors * VN,
-         channels, count, vectors);
+    (m + p * l->m_plane, v + p * l->v_plane, l, u + p * channels * (size_t)vectors * VN, channels,
+     count, vectors);
 }
 
 /* All products and outputs of one panel for a block of tiles already in V. */
@@ -271,7 +271,7 @@ static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(lay
         const struct WN(tile) tile = WN(tile_at)(s, first + t);
         for (size_t q = 0; q < vectors; q++)
             WN(output_tile)
-            (call, tile, k0 + q * VN, m + t * WINO_PANEL + q * VN, l->m_plane, call->packed);
+        (call, tile, k0 + q * VN, m + t * WINO_PANEL + q * VN, l->m_plane, call->packed);
     }
 }
 

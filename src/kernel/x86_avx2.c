@@ -2,6 +2,8 @@
  * The vocabulary of the templates for AVX2 with FMA, and the rung of the ladder made of them. */
 #include "kernel/kernel.h"
 
+#include <stdint.h>
+
 #include "base/compiler.h"
 
 #ifdef HR_SIMDE /* test builds on machines without the instructions */
@@ -53,6 +55,7 @@ static double fma_peak_avx2(size_t iterations, float *sink)
 {
     VF acc[12];
     const VF half = V_SET1(0.5f);
+#pragma GCC unroll 12
     for (size_t j = 0; j < 12; j++)
         acc[j] = V_ZERO();
     for (size_t i = 0; i < iterations; i++) {
@@ -63,6 +66,7 @@ static double fma_peak_avx2(size_t iterations, float *sink)
         }
     }
     float lanes[VN];
+#pragma GCC unroll 12
     for (size_t j = 0; j < 12; j++) {
         V_STOREU(lanes, acc[j]);
         *sink += lanes[j % VN];
