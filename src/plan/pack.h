@@ -20,7 +20,10 @@ void hr_packs_destroy(struct hr_packs *packs); /* after the last plan; NULL is a
 
 /* The packed form of a CONV's weights with its batch norm multiplied in (scale = gamma /
  * sqrt(variance + epsilon) in double, rounded to float; bias = beta + (bias - mean) * scale in
- * double, rounded to float), valid until destroy.  `pool` may be NULL. */
+ * double, with the scale as it was before rounding, rounded to float), valid until destroy.  A
+ * packed form depends on the weights, the kernel and the channel counts, never on the plane, so one
+ * serves every picture size.  `pool` may be NULL.  HR_E_MISMATCH naming the parameter when it is
+ * missing, has another shape, or makes the norm infinite. */
 enum hr_status hr_packs_conv(struct hr_packs *packs, const struct hr_graph *graph,
                              const struct hr_node *node, const struct hr_conv_kernel *kernel,
                              const struct hr_conv_shape *shape, struct hr_pool *pool,
@@ -29,5 +32,11 @@ enum hr_status hr_packs_linear(struct hr_packs *packs, const struct hr_graph *gr
                                const struct hr_node *node, const struct hr_linear_kernel *kernel,
                                const struct hr_linear_shape *shape, struct hr_pool *pool,
                                const void **out) HR_WARN_UNUSED;
+
+/* Frees what only packing needed; called once a plan is made. */
+void hr_packs_trim(struct hr_packs *packs);
+
+/* Bytes of all packed weights so far. */
+size_t hr_packs_bytes(struct hr_packs *packs);
 
 #endif

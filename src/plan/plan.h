@@ -12,16 +12,28 @@
 #include "base/text.h"
 #include "graph/graph.h"
 #include "kernel/kernel.h"
+#include "plan/memory.h"
 #include "plan/pack.h"
 
 struct hr_plan_options {
     const struct hr_kernels *kernels; /* outlives the plan */
-    unsigned threads;                 /* >= 1 */
-    const char *const *features;      /* names of feature maps that stay readable after a run */
+    unsigned threads;                 /* >= 1; the pool of a run has no more */
+    bool exact; /* only kernels with the order of arithmetic of kernel/conv.h: equal bits everywhere
+                 */
+    const char *const *features; /* names of feature maps that stay readable after a run */
     size_t feature_count;
 };
 
 struct hr_plan;
+
+/* One run: what the steps of a plan share. */
+struct hr_run {
+    const struct hr_plan *plan;
+    struct hr_pool *pool; /* NULL: the calling thread alone */
+    uint8_t *arena;
+    size_t n;       /* images, 1 to the plan's N */
+    const float *x; /* the input, [n,3,h,w] */
+};
 
 struct hr_step {
     const char *name;   /* of the layer, for people */
@@ -31,9 +43,12 @@ struct hr_step {
     uint64_t multiply_adds;                /* of the whole batch */
     size_t weight_bytes, activation_bytes; /* packed weights; inputs read plus output written */
     /* How it runs: */
-    void (*run)(const struct hr_step *step, const struct hr_plan *plan, uint8_t *arena, size_t n,
-                struct hr_pool *pool);
-    const void *detail; /* what `run` needs: shapes, kernel, packed weights, arena offsets */
+    void (*run)(const struct hr_step *step, const struct hr_run *run);
+    const void *detail; /* what `run` needs: shapes, kernel, packed weights */
+    /* Blocks of the plan: inputs in the node's order, the output, scratch or -1. */
+    int32_t reads[HR_MAX_INPUTS], writes, scratch;
+    int32_t read_count;
+    uint32_t onto; /* bit i: the output may take the place of reads[i] */
 };
 
 /* Plans a rewritten graph for batches of up to its n.  Weights come from `packs`, shared by all
@@ -53,7 +68,8 @@ const struct hr_shape *hr_plan_output_shape(const struct hr_plan *plan); /* [N,c
 typedef void hr_step_observer(void *context, size_t step, uint64_t nanoseconds);
 
 /* Runs n <= N images: x float32 [n,3,h,w] dense, logits [n,classes] dense.  Allocates nothing,
- * cannot fail.  One run at a time per arena and pool; a plan itself may run in many at once. */
+ * cannot fail; the caller's floating-point state is restored.  One run at a time per arena and pool
+ * (which may be NULL); a plan itself may run in many at once. */
 void hr_plan_run(const struct hr_plan *plan, uint8_t *arena, struct hr_pool *pool, size_t n,
                  const float *x, float *logits, hr_step_observer *observer, void *context);
 
@@ -63,11 +79,16 @@ const struct hr_shape *hr_plan_feature_shape(const struct hr_plan *plan, size_t 
 void hr_plan_feature(const struct hr_plan *plan, const uint8_t *arena, size_t n, size_t index,
                      float *out);
 
-/* Bytes that a run needs: arena, packed weights; and who is alive at the arena's peak. */
+/* Bytes that a run needs: arena, packed weights; and the arena's peak. */
 struct hr_plan_memory {
-    size_t arena_bytes, weight_bytes;
-    size_t peak_step; /* the step at which most arena bytes are alive */
+    size_t arena_bytes, weight_bytes, table_bytes;
+    size_t peak_step;  /* the step at which most arena bytes are alive */
+    size_t peak_bytes; /* alive there; the arena is this and what its gaps waste */
 };
 struct hr_plan_memory hr_plan_memory(const struct hr_plan *plan);
+
+/* One line a step: name, kernel, shape, millions of multiply-adds, KiB of weights and of
+ * activations; then the memory, and who is alive at its peak. */
+void hr_plan_print(const struct hr_plan *plan, struct hr_text *out);
 
 #endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Operators with weights.  A convolution takes the cheapest kernel that applies, counting the
+ * layout changes it would force on its neighbours; a linear layer has one kernel an instruction
+ * set. */
+#include "plan/lower.h"
+
+/* ---- Convolution --------------------------------------------------------------------------- */
+
+struct conv_detail {
+    const struct hr_conv_kernel *kernel;
+    struct hr_conv_shape shape;
+    const void *packed;
+    size_t prepare_tasks, tasks; /* of a full batch */
+};
+
+struct conv_job {
+    const struct hr_conv_kernel *kernel;
+    struct hr_conv_call call;
+};
+
+static void prepare_task(void *context, size_t task, size_t task_count)
+{
+    const struct conv_job *job = context;
+    job->kernel->prepare(&job->call, task, task_count);
+}
+
+static void conv_task(void *context, size_t task, size_t task_count)
+{
+    const struct conv_job *job = context;
+    job->kernel->run(&job->call, task, task_count);
+}
+
+static void run_conv(const struct hr_step *step, const struct hr_run *run)
+{
+    const struct conv_detail *d = step->detail;
+    struct conv_job job = {
+        d->kernel,
+        {
+            .shape = &d->shape,
+            .n = run->n,
+            .x = hr_run_in(run, step->reads[0]),
+            .residual = d->shape.residual ? hr_run_in(run, step->reads[1]) : NULL,
+            .y = hr_run_out(run, step->writes),
+            .packed = d->packed,
+            .scratch = step->scratch >= 0 ? hr_run_out(run, step->scratch) : NULL,
+        },
+    };
+    const bool full = run->n == run->plan->images;
+    const size_t threads = run->plan->threads;
+    const size_t prepare = full ? d->prepare_tasks
+                           : d->kernel->prepare
+                               ? d->kernel->prepare_tasks(&d->shape, run->n, threads)
+                               : 0;
+    if (prepare > 0)
+        hr_run_tasks(run, prepare_task, &job, prepare);
+    hr_run_tasks(run, conv_task, &job,
+                 full ? d->tasks : d->kernel->tasks(&d->shape, run->n, threads));
+}
+
+static struct hr_conv_shape conv_shape(const struct hr_lowering *l, const struct hr_node *node)
+{
+    const struct hr_shape *x = &l->graph->values[node->in[0]].shape;
+    const struct hr_shape *y = &l->graph->values[node->out].shape;
+    return (struct hr_conv_shape){
+        .h = (size_t)x->dim[2],
+        .w = (size_t)x->dim[3],
+        .c = (size_t)x->dim[1],
+        .oh = (size_t)y->dim[2],
+        .ow = (size_t)y->dim[3],
+        .k = (size_t)y->dim[1],
+        .x_stride = hr_view_of(l, x, HR_LAYOUT_NHWC).stride,
+        .y_stride = hr_view_of(l, y, HR_LAYOUT_NHWC).stride,
+        .kernel = node->attr.kernel,
+        .stride = node->attr.stride,
+        .pad = node->attr.pad,
+        .residual = node->attr.residual,
+        .relu = node->attr.relu,
+    };
+}
+
+/* Cycles to change the layout of a value, about one a float. */
+static double change_cost(const struct hr_lowering *l, hr_value value)
+{
+    const struct hr_view v = hr_view_of(l, &l->graph->values[value].shape, HR_LAYOUT_NHWC);
+    return (double)hr_view_floats(&v);
+}
+
+/* Cycles of a kernel and of the layout changes it forces, for n images. */
+static double conv_cost(const struct hr_lowering *l, const struct hr_node *node,
+                        const struct hr_conv_kernel *kernel, const struct hr_conv_shape *shape,
+                        size_t n)
+{
+    double changes = 0;
+    if (l->block[node->in[0]][kernel->x_layout] < 0)
+        changes += change_cost(l, node->in[0]);
+    if (node->attr.residual && l->block[node->in[1]][kernel->y_layout] < 0)
+        changes += change_cost(l, node->in[1]);
+    if (kernel->y_layout != HR_LAYOUT_NHWC)
+        changes += change_cost(l, node->out); /* whoever comes next wants NHWC */
+    return kernel->cost(shape, n) + changes * (double)n;
+}
+
+/* The cheapest kernel for n images among those that apply, only exact ones if so asked. */
+static const struct hr_conv_kernel *cheapest(const struct hr_lowering *l,
+                                             const struct hr_node *node,
+                                             const struct hr_conv_shape *shape, size_t n,
+                                             bool only_exact)
+{
+    const struct hr_kernels *k = l->plan->kernels;
+    const struct hr_conv_kernel *best = NULL;
+    double best_cost = 0;
+    for (size_t i = 0; i < k->conv_count; i++) {
+        if ((only_exact && !k->conv[i]->exact) || !k->conv[i]->applies(shape))
+            continue;
+        const double cost = conv_cost(l, node, k->conv[i], shape, n);
+        if (!best || cost < best_cost) {
+            best = k->conv[i];
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+/* Bits must not depend on the batch: whether an exact kernel is taken is decided for one image;
+ * which of the exact ones, all of equal bits, for the batch at hand. */
+static const struct hr_conv_kernel *choose_conv(const struct hr_lowering *l,
+                                                const struct hr_node *node,
+                                                const struct hr_conv_shape *shape)
+{
+    const struct hr_conv_kernel *one = cheapest(l, node, shape, 1, l->plan->exact);
+    return one && one->exact ? cheapest(l, node, shape, l->plan->images, true) : one;
+}
+
+enum hr_status hr_lower_conv(struct hr_lowering *l, const struct hr_node *node)
+{
+    struct conv_detail d = { .shape = conv_shape(l, node) };
+    d.kernel = choose_conv(l, node, &d.shape);
+    if (!d.kernel)
+        return hr_fail(HR_E_INTERNAL, "%s: no kernel can do this convolution", node->name);
+
+    struct hr_view x, residual = { .block = -1 };
+    HR_TRY(hr_lower_in(l, node, node->in[0], d.kernel->x_layout, &x));
+    if (node->attr.residual)
+        HR_TRY(hr_lower_in(l, node, node->in[1], d.kernel->y_layout, &residual));
+    struct hr_view y = hr_view_of(l, &l->graph->values[node->out].shape, d.kernel->y_layout);
+    HR_TRY(hr_lower_out(l, node->name, &y));
+
+    HR_TRY(hr_packs_conv(l->packs, l->graph, node, d.kernel, &d.shape, l->pool, &d.packed));
+    if (d.kernel->prepare)
+        d.prepare_tasks = d.kernel->prepare_tasks(&d.shape, l->plan->images, l->plan->threads);
+    d.tasks = d.kernel->tasks(&d.shape, l->plan->images, l->plan->threads);
+    struct hr_step step = hr_step_for(l, node, &x, &y);
+    step.kernel = d.kernel->name;
+    step.detail = hr_lower_detail(l, &d, sizeof d);
+    step.run = run_conv;
+    step.multiply_adds = hr_node_multiply_adds(l->graph, node);
+    step.weight_bytes = d.kernel->packed_bytes(&d.shape);
+    hr_lower_read(l->plan, &step, &x);
+    if (node->attr.residual) {
+        hr_lower_read(l->plan, &step, &residual);
+        step.onto = 1u << 1;
+    }
+    /* Enough for smaller batches too: it does not grow when n shrinks. */
+    const size_t scratch = d.kernel->scratch_bytes(&d.shape, l->plan->images, l->plan->threads);
+    if (scratch > 0)
+        HR_TRY(hr_lower_block(l, "scratch", scratch, &step.scratch));
+    l->block[node->out][y.layout] = y.block;
+    return hr_lower_step(l, &step);
+}
+
+/* ---- Linear -------------------------------------------------------------------------------- */
+
+struct linear_detail {
+    const struct hr_linear_kernel *kernel;
+    struct hr_linear_shape shape;
+    const void *packed;
+};
+
+struct linear_job {
+    const struct hr_linear_kernel *kernel;
+    struct hr_linear_call call;
+};
+
+static void linear_task(void *context, size_t task, size_t task_count)
+{
+    const struct linear_job *job = context;
+    job->kernel->run(&job->call, task, task_count);
+}
+
+static void run_linear(const struct hr_step *step, const struct hr_run *run)
+{
+    const struct linear_detail *d = step->detail;
+    struct linear_job job = {
+        d->kernel,
+        { &d->shape, run->n, hr_run_in(run, step->reads[0]), hr_run_out(run, step->writes),
+          d->packed },
+    };
+    hr_run_tasks(run, linear_task, &job, d->kernel->tasks(&d->shape, run->n, run->plan->threads));
+}
+
+enum hr_status hr_lower_linear(struct hr_lowering *l, const struct hr_node *node)
+{
+    struct hr_view x;
+    HR_TRY(hr_lower_in(l, node, node->in[0], HR_LAYOUT_NHWC, &x));
+    struct hr_view y = hr_view_of(l, &l->graph->values[node->out].shape, HR_LAYOUT_NHWC);
+    HR_TRY(hr_lower_out(l, node->name, &y));
+    struct linear_detail d = {
+        .kernel = l->plan->kernels->linear,
+        .shape = { x.c, y.c, x.stride, y.stride, node->attr.relu },
+    };
+    HR_TRY(hr_packs_linear(l->packs, l->graph, node, d.kernel, &d.shape, l->pool, &d.packed));
+    struct hr_step step = hr_step_for(l, node, &x, &y);
+    hr_lower_read(l->plan, &step, &x);
+    step.kernel = d.kernel->name;
+    step.detail = hr_lower_detail(l, &d, sizeof d);
+    step.run = run_linear;
+    step.multiply_adds = hr_node_multiply_adds(l->graph, node);
+    step.weight_bytes = d.kernel->packed_bytes(&d.shape);
+    l->block[node->out][HR_LAYOUT_NHWC] = y.block;
+    return hr_lower_step(l, &step);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Graph -> steps, once; then a run is a loop over steps with nothing left to decide.  Knows the
+ * order of planning; how an operator becomes steps is lower.c, where values live is memory.c. */
+#include "plan/plan.h"
+
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/os.h"
+#include "plan/lower.h"
+
+#if HR_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+/* ---- Making -------------------------------------------------------------------------------- */
+
+/* May the output of a step take over the memory of reads[i]?  Only if the value dies here and is
+ * read in no other way by the same step. */
+static bool dies_into(const struct hr_plan *p, size_t index, int32_t i)
+{
+    const struct hr_step *step = &p->steps[index];
+    const int32_t block = step->reads[i];
+    const struct hr_block *from = &p->blocks[block], *to = &p->blocks[step->writes];
+    if (block == 0 || from->last != index || from->bytes != to->bytes)
+        return false;
+    for (int32_t j = 0; j < step->read_count; j++)
+        if (step->reads[j] == block && !(step->onto >> j & 1))
+            return false;
+    return true;
+}
+
+static void reuse_dying_inputs(struct hr_plan *p)
+{
+    for (size_t s = 0; s < p->step_count; s++)
+        for (int32_t i = 0; i < p->steps[s].read_count; i++)
+            if (p->steps[s].onto >> i & 1 && dies_into(p, s, i)) {
+                p->blocks[p->steps[s].writes].onto = p->steps[s].reads[i];
+                break;
+            }
+}
+
+/* Views of what outlives the run: the output and the wanted features. */
+static enum hr_status keep(struct hr_lowering *l, hr_value value, struct hr_view *out)
+{
+    *out = hr_lower_view(l, value);
+    if (out->block == 0)
+        return hr_fail(HR_E_ARGUMENT, "the input of a network is no result of it");
+    l->plan->blocks[out->block].last = l->plan->step_count;
+    return HR_OK;
+}
+
+static enum hr_status keep_results(struct hr_lowering *l, const struct hr_plan_options *options)
+{
+    struct hr_plan *p = l->plan;
+    HR_TRY(keep(l, l->graph->output, &p->output));
+    p->features = hr_arena_alloc(&p->arena, options->feature_count + 1, sizeof *p->features);
+    if (!p->features)
+        return HR_E_MEMORY;
+    for (size_t i = 0; i < options->feature_count; i++) {
+        const hr_value value = hr_graph_feature(l->graph, options->features[i]);
+        if (value == HR_NONE)
+            return hr_fail(HR_E_NOT_FOUND, "the network has no feature map named '%s'",
+                           options->features[i]);
+        HR_TRY(keep(l, value, &p->features[i]));
+    }
+    p->feature_count = options->feature_count;
+    return HR_OK;
+}
+
+static void sum_up(struct hr_plan *p)
+{
+    struct hr_plan_memory *m = &p->memory;
+    for (size_t s = 0; s < p->step_count; s++) {
+        const size_t alive = hr_memory_alive(p->blocks, p->block_count, s);
+        if (alive > m->peak_bytes) {
+            m->peak_bytes = alive;
+            m->peak_step = s;
+        }
+        m->weight_bytes += p->steps[s].weight_bytes;
+    }
+    m->table_bytes =
+        sizeof *p + p->step_capacity * sizeof *p->steps + p->block_capacity * sizeof *p->blocks;
+}
+
+static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, struct hr_packs *packs,
+                           const struct hr_plan_options *options, struct hr_pool *pool)
+{
+    struct hr_lowering l = { .plan = p, .graph = graph, .packs = packs, .pool = pool };
+    p->kernels = options->kernels;
+    p->threads = options->threads;
+    p->exact = options->exact;
+    p->input_shape = graph->values[graph->input].shape;
+    p->images = (size_t)p->input_shape.dim[0];
+    l.block = hr_mem_alloc(graph->value_count, sizeof *l.block);
+    enum hr_status status = l.block ? hr_lower_graph(&l) : HR_E_MEMORY;
+    if (status == HR_OK)
+        status = keep_results(&l, options);
+    hr_mem_free(l.block);
+    HR_TRY(status);
+    reuse_dying_inputs(p);
+    HR_TRY(hr_memory_place(p->blocks, p->block_count, &p->memory.arena_bytes));
+    sum_up(p);
+    return HR_OK;
+}
+
+enum hr_status hr_plan_create(struct hr_plan **out, const struct hr_graph *graph,
+                              struct hr_packs *packs, const struct hr_plan_options *options,
+                              struct hr_pool *pool)
+{
+    struct hr_plan *plan = hr_mem_alloc(1, sizeof *plan);
+    if (!plan)
+        return HR_E_MEMORY;
+    if (pool)
+        hr_pool_begin(pool);
+    const enum hr_status status = fill(plan, graph, packs, options, pool);
+    if (pool)
+        hr_pool_end(pool);
+    hr_packs_trim(packs);
+    if (status == HR_OK)
+        *out = plan;
+    else
+        hr_plan_destroy(plan);
+    return status;
+}
+
+void hr_plan_destroy(struct hr_plan *plan)
+{
+    if (!plan)
+        return;
+    hr_mem_free(plan->steps);
+    hr_mem_free(plan->blocks);
+    hr_arena_fini(&plan->arena);
+    hr_mem_free(plan);
+}
+
+/* ---- Asking -------------------------------------------------------------------------------- */
+
+size_t hr_plan_arena_bytes(const struct hr_plan *plan)
+{
+    return plan->memory.arena_bytes;
+}
+
+size_t hr_plan_step_count(const struct hr_plan *plan)
+{
+    return plan->step_count;
+}
+
+const struct hr_step *hr_plan_step(const struct hr_plan *plan, size_t index)
+{
+    return &plan->steps[index];
+}
+
+const struct hr_shape *hr_plan_input_shape(const struct hr_plan *plan)
+{
+    return &plan->input_shape;
+}
+
+const struct hr_shape *hr_plan_output_shape(const struct hr_plan *plan)
+{
+    return &plan->output.shape;
+}
+
+const struct hr_shape *hr_plan_feature_shape(const struct hr_plan *plan, size_t index)
+{
+    return &plan->features[index].shape;
+}
+
+struct hr_plan_memory hr_plan_memory(const struct hr_plan *plan)
+{
+    return plan->memory;
+}
+
+static double kib(size_t bytes)
+{
+    return (double)bytes / 1024.0;
+}
+
+void hr_plan_print(const struct hr_plan *plan, struct hr_text *out)
+{
+    const struct hr_plan_memory *m = &plan->memory;
+    hr_text_printf(out, "%4s  %-44s %-28s %-18s %-18s %9s %9s %9s\n", "step", "layer", "kernel",
+                   "in", "out", "MMAC", "w KiB", "act KiB");
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const struct hr_step *s = &plan->steps[i];
+        hr_text_printf(out, "%4zu  %-44s %-28s %-18s %-18s %9.2f %9.1f %9.1f\n", i, s->name,
+                       s->kernel, hr_shape_str(&s->in).s, hr_shape_str(&s->out).s,
+                       (double)s->multiply_adds / 1e6, kib(s->weight_bytes),
+                       kib(s->activation_bytes));
+    }
+    hr_text_printf(out, "arena %.1f KiB, packed weights %.1f KiB\n", kib(m->arena_bytes),
+                   kib(m->weight_bytes));
+    if (plan->step_count == 0)
+        return;
+    hr_text_printf(out, "peak %.1f KiB at step %zu (%s):", kib(m->peak_bytes), m->peak_step,
+                   plan->steps[m->peak_step].name);
+    const char *separator = " ";
+    for (size_t i = 0; i < plan->block_count; i++) {
+        const struct hr_block *b = &plan->blocks[i];
+        if (!hr_block_alive(b, m->peak_step) || (b->onto >= 0 && b->first == m->peak_step))
+            continue;
+        hr_text_printf(out, "%s%s %.1f KiB", separator, b->name, kib(b->bytes));
+        separator = ", ";
+    }
+    hr_text_add(out, "\n");
+}
+
+/* ---- Running ------------------------------------------------------------------------------- */
+
+#if HR_ASAN
+/* In sanitizer builds a step may touch its own blocks (and over-read their padding) only. */
+static void guard(const struct hr_run *run, const struct hr_step *step)
+{
+    const struct hr_plan *p = run->plan;
+    ASAN_POISON_MEMORY_REGION(run->arena, p->memory.arena_bytes);
+    for (int32_t i = -2; i < step->read_count; i++) {
+        const int32_t block = i == -2 ? step->writes : i == -1 ? step->scratch : step->reads[i];
+        if (block <= 0)
+            continue;
+        const struct hr_block *b = &p->blocks[block];
+        ASAN_UNPOISON_MEMORY_REGION(run->arena + b->offset, b->bytes + HR_PAD_BYTES);
+    }
+}
+static void unguard(const struct hr_run *run)
+{
+    ASAN_UNPOISON_MEMORY_REGION(run->arena, run->plan->memory.arena_bytes);
+}
+#else
+static void guard(const struct hr_run *run, const struct hr_step *step)
+{
+    (void)run;
+    (void)step;
+}
+static void unguard(const struct hr_run *run)
+{
+    (void)run;
+}
+#endif
+
+static void run_observed(const struct hr_run *run, hr_step_observer *observer, void *context)
+{
+    const struct hr_plan *p = run->plan;
+    uint64_t before = hr_os_now_ns();
+    for (size_t i = 0; i < p->step_count; i++) {
+        p->steps[i].run(&p->steps[i], run);
+        const uint64_t now = hr_os_now_ns();
+        observer(context, i, now - before);
+        before = hr_os_now_ns();
+    }
+}
+
+static void copy_out(const struct hr_plan *plan, const struct hr_view *view, const uint8_t *arena,
+                     size_t n, float *out)
+{
+    const void *x = arena + plan->blocks[view->block].offset;
+    hr_view_copy(view, plan->kernels, n, x, out);
+}
+
+void hr_plan_run(const struct hr_plan *plan, uint8_t *arena, struct hr_pool *pool, size_t n,
+                 const float *x, float *logits, hr_step_observer *observer, void *context)
+{
+    const struct hr_run run = { .plan = plan, .pool = pool, .arena = arena, .n = n, .x = x };
+    const uint32_t fp = hr_fp_enter(); /* as the pool's workers, so that bits do not depend on it */
+    if (pool)
+        hr_pool_begin(pool);
+    if (observer) {
+        run_observed(&run, observer, context);
+    } else {
+        for (size_t i = 0; i < plan->step_count; i++) {
+            guard(&run, &plan->steps[i]);
+            plan->steps[i].run(&plan->steps[i], &run);
+        }
+        unguard(&run);
+    }
+    if (pool)
+        hr_pool_end(pool);
+    copy_out(plan, &plan->output, arena, n, logits);
+    hr_fp_leave(fp);
+}
+
+void hr_plan_feature(const struct hr_plan *plan, const uint8_t *arena, size_t n, size_t index,
+                     float *out)
+{
+    copy_out(plan, &plan->features[index], arena, n, out);
+}
