@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Winograd convolution, 3x3 stride 1 pad 1 on NHWC, written once in vector vocabulary for tiles of
  * WM x WM outputs: F(4,3) with the points 0, +-sqrt 2, +-1/sqrt 2, infinity and F(2,3) with 0, +-1,
- * infinity (Lavin and Gray 2015, arXiv 1509.09308).  Included once per ISA and WM.
+ * infinity (Lavin and Gray 2015, arXiv 1509.09308).  Included once per ISA and WM, which it
+ * undefines.
  *
  * Letters: e = WM + 2 inputs of a tile's side, p one of the e * e points, t tile, c input, k
  * output. A block of tiles becomes V[p][t][c]; every point is a product M[p][t][k] = V[p] U[p]; M
@@ -18,9 +19,11 @@
 #define WE (WM + 2)
 #define WP (WE * WE)
 #if WM == 4
-#define WN(name) FN(name##_f4)
+#define WN(name)  FN(name##_f4)
+#define WINO_TEXT "4"
 #else
-#define WN(name) FN(name##_f2)
+#define WN(name)  FN(name##_f2)
+#define WINO_TEXT "2"
 #endif
 #define WINO_PANEL (WINO_VECTORS * VN)
 
@@ -440,3 +443,26 @@ static void WN(pack)(void *packed, const struct hr_conv_shape *s, const float *w
         }
     }
 }
+
+static const struct hr_conv_kernel WN(conv_winograd) = {
+    .name = "conv_winograd_f" WINO_TEXT "_" ISA_NAME,
+    .x_layout = HR_LAYOUT_NHWC,
+    .y_layout = HR_LAYOUT_NHWC,
+    .exact = false,
+    .applies = WN(applies),
+    .cost = WN(cost),
+    .packed_bytes = WN(packed_bytes),
+    .pack = WN(pack),
+    .scratch_bytes = WN(scratch_bytes),
+    .prepare_tasks = WN(prepare_tasks),
+    .prepare = WN(prepare),
+    .tasks = WN(tasks),
+    .run = WN(run),
+};
+
+#undef WE
+#undef WP
+#undef WN
+#undef WINO_TEXT
+#undef WINO_PANEL
+#undef WM

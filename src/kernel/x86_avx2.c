@@ -3,8 +3,10 @@
 #include "kernel/kernel.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
+#include "base/mem.h"
 
 #ifdef HR_SIMDE /* test builds on machines without the instructions */
 #define SIMDE_ENABLE_NATIVE_ALIASES
@@ -17,21 +19,23 @@
 #include <immintrin.h>
 #endif
 
-#define ISA_NAME         "avx2"
-#define FN(name)         name##_avx2
-#define VF               __m256
-#define VN               8
-#define V_LOAD(p)        _mm256_load_ps(p)
-#define V_LOADU(p)       _mm256_loadu_ps(p)
-#define V_STORE(p, v)    _mm256_store_ps(p, v)
-#define V_STOREU(p, v)   _mm256_storeu_ps(p, v)
-#define V_BROADCAST(p)   _mm256_broadcast_ss(p)
-#define V_ADD(a, b)      _mm256_add_ps(a, b)
-#define V_MUL(a, b)      _mm256_mul_ps(a, b)
-#define V_MAX(a, b)      _mm256_max_ps(a, b)
-#define V_SET1(f)        _mm256_set1_ps(f)
-#define V_ZERO()         _mm256_setzero_ps()
-#define V_FMA(a, b, acc) _mm256_fmadd_ps(a, b, acc)
+#define ISA_NAME          "avx2"
+#define FN(name)          name##_avx2
+#define VF                __m256
+#define VN                8
+#define V_LOAD(p)         _mm256_load_ps(p)
+#define V_LOADU(p)        _mm256_loadu_ps(p)
+#define V_STORE(p, v)     _mm256_store_ps(p, v)
+#define V_STOREU(p, v)    _mm256_storeu_ps(p, v)
+#define V_BROADCAST(p)    _mm256_broadcast_ss(p)
+#define V_ADD(a, b)       _mm256_add_ps(a, b)
+#define V_SUB(a, b)       _mm256_sub_ps(a, b)
+#define V_MUL(a, b)       _mm256_mul_ps(a, b)
+#define V_MAX(a, b)       _mm256_max_ps(a, b)
+#define V_SET1(f)         _mm256_set1_ps(f)
+#define V_ZERO()          _mm256_setzero_ps()
+#define V_FMA(a, b, acc)  _mm256_fmadd_ps(a, b, acc)
+#define V_FNMA(a, b, acc) _mm256_fnmadd_ps(a, b, acc)
 #ifdef HR_SIMDE
 #define V_KEEP(v) (void)0
 #else
@@ -44,11 +48,19 @@
 #define TILE_3   4
 #define TILE_MAX 8
 
+/* Tiles and vectors of outputs of a Winograd product. */
+#define WINO_ROWS    4
+#define WINO_VECTORS 3
+
 #define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
 
 #include "kernel/conv.tmpl.h"
 #include "kernel/eltwise.tmpl.h"
 #include "kernel/gemm.tmpl.h"
+#define WM 4
+#include "kernel/winograd.tmpl.h"
+#define WM 2
+#include "kernel/winograd.tmpl.h"
 
 /* Twelve independent chains keep both multiply-add units busy. */
 static double fma_peak_avx2(size_t iterations, float *sink)
@@ -78,6 +90,8 @@ void hr_kernels_x86_avx2(struct hr_kernels *kernels)
 {
     kernels->conv[kernels->conv_count++] = &conv_direct_avx2;
     kernels->conv[kernels->conv_count++] = &conv_stem_avx2;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_f4_avx2;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_f2_avx2;
     kernels->linear = &linear_avx2;
     eltwise_overlay_avx2(&kernels->eltwise);
     kernels->fma_peak = fma_peak_avx2;
