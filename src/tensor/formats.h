@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The readers and writers behind store.h.  A reader adds views into data[0..size), which outlives
+ * the store, or owned tensors; on failure the store is thrown away by the caller.  `name` is for
+ * messages. */
+#ifndef HR_TENSOR_FORMATS_H
+#define HR_TENSOR_FORMATS_H
+
+#include <stdbool.h>
+
+#include "tensor/store.h"
+
+enum hr_status hr_safetensors_read(struct hr_store *store, const void *data, size_t size,
+                                   const char *name) HR_WARN_UNUSED;
+enum hr_status hr_safetensors_write(const struct hr_store *store, const char *path) HR_WARN_UNUSED;
+
+enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t size,
+                              const char *name) HR_WARN_UNUSED;
+enum hr_status hr_paddle_write(const struct hr_store *store, const char *path) HR_WARN_UNUSED;
+
+enum hr_status hr_torch_zip_read(struct hr_store *store, const void *data, size_t size,
+                                 const char *name) HR_WARN_UNUSED;
+enum hr_status hr_torch_zip_write(const struct hr_store *store, const char *path) HR_WARN_UNUSED;
+
+/* The stream of pickles that PyTorch wrote before 1.6 starts with a magic number. */
+bool hr_torch_legacy_magic(const void *data, size_t size);
+enum hr_status hr_torch_legacy_read(struct hr_store *store, const void *data, size_t size,
+                                    const char *name) HR_WARN_UNUSED;
+
+/* Writes tensor `index` row-major and little-endian to the file; false after a write error. */
+bool hr_tensor_stream(const struct hr_store *store, size_t index, FILE *file);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The ordered map of named tensors: open addressing over the names, blocks and one mapping that die
+ * with it.  Which file a tensor came from is the readers' business (safetensors, torch, paddle). */
+#include "tensor/store.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/mem.h"
+#include "tensor/formats.h"
+
+struct entry {
+    char *name;
+    struct hr_tensor tensor;
+};
+
+struct meta {
+    char *key, *value;
+};
+
+struct hr_store {
+    struct entry *entries;
+    size_t count, capacity;
+    size_t *slots; /* index + 1 of an entry, 0 free; slot_count is a power of two or 0 */
+    size_t slot_count;
+    struct meta *metas;
+    size_t meta_count, meta_capacity;
+    void **blocks;
+    size_t block_count, block_capacity;
+    struct hr_map map;
+    enum hr_format format;
+};
+
+const char *hr_format_name(enum hr_format format)
+{
+    static const char *const names[] = { [HR_FORMAT_NONE] = "memory",
+                                         [HR_FORMAT_SAFETENSORS] = "safetensors",
+                                         [HR_FORMAT_PADDLE] = "Paddle pickle",
+                                         [HR_FORMAT_TORCH] = "PyTorch zip",
+                                         [HR_FORMAT_TORCH_LEGACY] = "PyTorch legacy" };
+    return names[format];
+}
+
+enum hr_status hr_store_create(struct hr_store **out)
+{
+    struct hr_store *store = hr_mem_alloc(1, sizeof *store);
+    if (!store)
+        return HR_E_MEMORY;
+    *out = store;
+    return HR_OK;
+}
+
+void hr_store_destroy(struct hr_store *store)
+{
+    if (!store)
+        return;
+    for (size_t i = 0; i < store->count; i++)
+        hr_mem_free(store->entries[i].name);
+    for (size_t i = 0; i < store->meta_count; i++) {
+        hr_mem_free(store->metas[i].key);
+        hr_mem_free(store->metas[i].value);
+    }
+    for (size_t i = 0; i < store->block_count; i++)
+        hr_mem_free(store->blocks[i]);
+    hr_mem_free(store->entries);
+    hr_mem_free(store->slots);
+    hr_mem_free(store->metas);
+    hr_mem_free(store->blocks);
+    hr_map_close(&store->map);
+    hr_mem_free(store);
+}
+
+/* ---- Names ---- */
+
+/* FNV-1a; collisions only cost time, bounded by the file's own size. */
+static size_t hash_name(const char *name)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * 0x100000001b3u;
+    return (size_t)(h ^ h >> 32);
+}
+
+/* The slot that holds `name`, or the free one where it would go. */
+static size_t find_slot(const struct hr_store *store, const char *name)
+{
+    size_t slot = hash_name(name) & (store->slot_count - 1);
+    while (store->slots[slot] && strcmp(store->entries[store->slots[slot] - 1].name, name) != 0)
+        slot = (slot + 1) & (store->slot_count - 1);
+    return slot;
+}
+
+static enum hr_status grow_slots(struct hr_store *store)
+{
+    const size_t count = store->slot_count ? store->slot_count * 2 : 64;
+    size_t *slots = hr_mem_alloc(count, sizeof *slots), *old = store->slots;
+    if (!slots)
+        return HR_E_MEMORY;
+    store->slots = slots;
+    store->slot_count = count;
+    for (size_t i = 0; i < store->count; i++)
+        slots[find_slot(store, store->entries[i].name)] = i + 1;
+    hr_mem_free(old);
+    return HR_OK;
+}
+
+enum hr_status hr_store_add(struct hr_store *store, const char *name,
+                            const struct hr_tensor *tensor)
+{
+    if ((store->count + 1) * 2 > store->slot_count)
+        HR_TRY(grow_slots(store));
+    const size_t slot = find_slot(store, name);
+    if (store->slots[slot])
+        return hr_fail(HR_E_FORMAT, "tensor '%.200s' occurs twice", name);
+    HR_TRY(hr_mem_grow((void **)&store->entries, &store->capacity, store->count + 1,
+                       sizeof *store->entries));
+    char *copy = hr_mem_strdup(name);
+    if (!copy)
+        return HR_E_MEMORY;
+    store->entries[store->count++] = (struct entry){ copy, *tensor };
+    store->slots[slot] = store->count;
+    return HR_OK;
+}
+
+enum hr_status hr_store_add_owned(struct hr_store *store, const char *name, enum hr_dtype dtype,
+                                  const struct hr_shape *shape, void **data)
+{
+    struct hr_tensor tensor = { .dtype = dtype, .shape = *shape };
+    size_t elements;
+    HR_TRY(hr_shape_elements(shape, &elements));
+    void *block = hr_mem_alloc(elements, hr_dtype_bytes(dtype));
+    if (!block)
+        return HR_E_MEMORY;
+    const enum hr_status status = hr_store_take_block(store, block);
+    if (status != HR_OK) {
+        hr_mem_free(block);
+        return status;
+    }
+    tensor.data = block;
+    hr_tensor_set_contiguous(&tensor);
+    HR_TRY(hr_store_add(store, name, &tensor));
+    *data = block;
+    return HR_OK;
+}
+
+enum hr_status hr_store_take_block(struct hr_store *store, void *block)
+{
+    HR_TRY(hr_mem_grow((void **)&store->blocks, &store->block_capacity, store->block_count + 1,
+                       sizeof *store->blocks));
+    store->blocks[store->block_count++] = block;
+    return HR_OK;
+}
+
+void hr_store_take_map(struct hr_store *store, struct hr_map *map)
+{
+    hr_map_close(&store->map);
+    store->map = *map;
+    *map = (struct hr_map){ 0 };
+}
+
+size_t hr_store_count(const struct hr_store *store)
+{
+    return store->count;
+}
+
+const char *hr_store_name(const struct hr_store *store, size_t index)
+{
+    return store->entries[index].name;
+}
+
+const struct hr_tensor *hr_store_tensor(const struct hr_store *store, size_t index)
+{
+    return &store->entries[index].tensor;
+}
+
+const struct hr_tensor *hr_store_find(const struct hr_store *store, const char *name)
+{
+    if (store->count == 0)
+        return NULL;
+    const size_t found = store->slots[find_slot(store, name)];
+    return found ? &store->entries[found - 1].tensor : NULL;
+}
+
+void hr_store_forget(const struct hr_store *store, const struct hr_tensor *tensor)
+{
+    const uint8_t *data = tensor->data;
+    size_t elements = 0;
+    if (hr_shape_elements(&tensor->shape, &elements) != HR_OK)
+        return;
+    /* Only a mapping can be read again; a permuted view covers the same bytes as its original. */
+    const size_t bytes = elements * hr_dtype_bytes(tensor->dtype);
+    if (store->map.size > 0 && data >= store->map.data &&
+        bytes <= (size_t)(store->map.data + store->map.size - data))
+        hr_map_forget(data, bytes);
+}
+
+/* ---- Metadata ---- */
+
+static struct meta *find_meta(const struct hr_store *store, const char *key)
+{
+    for (size_t i = 0; i < store->meta_count; i++)
+        if (strcmp(store->metas[i].key, key) == 0)
+            return &store->metas[i];
+    return NULL;
+}
+
+enum hr_status hr_store_set_meta(struct hr_store *store, const char *key, const char *value)
+{
+    struct meta *meta = find_meta(store, key);
+    char *copy = hr_mem_strdup(value), *name = NULL;
+    if (!copy)
+        return HR_E_MEMORY;
+    if (meta) {
+        hr_mem_free(meta->value);
+        meta->value = copy;
+        return HR_OK;
+    }
+    enum hr_status status = HR_E_MEMORY;
+    if ((name = hr_mem_strdup(key)) &&
+        (status = hr_mem_grow((void **)&store->metas, &store->meta_capacity, store->meta_count + 1,
+                              sizeof *store->metas)) == HR_OK) {
+        store->metas[store->meta_count++] = (struct meta){ name, copy };
+        return HR_OK;
+    }
+    hr_mem_free(name);
+    hr_mem_free(copy);
+    return status;
+}
+
+const char *hr_store_meta(const struct hr_store *store, const char *key)
+{
+    const struct meta *meta = find_meta(store, key);
+    return meta ? meta->value : NULL;
+}
+
+size_t hr_store_meta_count(const struct hr_store *store)
+{
+    return store->meta_count;
+}
+
+const char *hr_store_meta_key(const struct hr_store *store, size_t index)
+{
+    return store->metas[index].key;
+}
+
+/* ---- Files ---- */
+
+enum hr_format hr_store_format(const struct hr_store *store)
+{
+    return store->format;
+}
+
+/* What the first bytes say.  A safetensors file starts with the length of a JSON object. */
+static enum hr_format sniff(const uint8_t *data, size_t size)
+{
+    if (size >= 4 && memcmp(data, "PK\003\004", 4) == 0)
+        return HR_FORMAT_TORCH;
+    if (size >= 9 && data[8] == '{')
+        return HR_FORMAT_SAFETENSORS;
+    if (size >= 2 && data[0] == 0x80 && data[1] <= 5)
+        return hr_torch_legacy_magic(data, size) ? HR_FORMAT_TORCH_LEGACY : HR_FORMAT_PADDLE;
+    return HR_FORMAT_NONE;
+}
+
+enum hr_status hr_store_open_memory(struct hr_store **out, const void *data, size_t size,
+                                    const char *name)
+{
+    static enum hr_status (*const readers[])(struct hr_store *, const void *, size_t,
+                                             const char *) = {
+        [HR_FORMAT_SAFETENSORS] = hr_safetensors_read,
+        [HR_FORMAT_PADDLE] = hr_paddle_read,
+        [HR_FORMAT_TORCH] = hr_torch_zip_read,
+        [HR_FORMAT_TORCH_LEGACY] = hr_torch_legacy_read,
+    };
+    struct hr_store *store;
+    const enum hr_format format = sniff(data, size);
+    if (format == HR_FORMAT_NONE)
+        return hr_fail(HR_E_FORMAT,
+                       "%s: %s is no weight file: safetensors, Paddle .pdparams and PyTorch .pth "
+                       "files are understood",
+                       name, size ? "its content" : "an empty file");
+    HR_TRY(hr_store_create(&store));
+    store->format = format;
+    const enum hr_status status = readers[format](store, data, size, name);
+    if (status != HR_OK) {
+        hr_store_destroy(store);
+        return status;
+    }
+    *out = store;
+    return HR_OK;
+}
+
+enum hr_status hr_store_open(struct hr_store **out, const char *path)
+{
+    struct hr_map map = { 0 };
+    struct hr_store *store = NULL;
+    HR_TRY(hr_map_open(&map, path));
+    const enum hr_status status = hr_store_open_memory(&store, map.data, map.size, path);
+    if (status == HR_OK) {
+        hr_store_take_map(store, &map);
+        *out = store;
+    }
+    hr_map_close(&map);
+    return status;
+}
+
+enum hr_status hr_store_save(const struct hr_store *store, const char *path, enum hr_format format)
+{
+    switch (format) {
+    case HR_FORMAT_SAFETENSORS:
+        return hr_safetensors_write(store, path);
+    case HR_FORMAT_PADDLE:
+        return hr_paddle_write(store, path);
+    case HR_FORMAT_TORCH:
+        return hr_torch_zip_write(store, path);
+    case HR_FORMAT_NONE:
+    case HR_FORMAT_TORCH_LEGACY:
+        break;
+    }
+    return hr_fail(HR_E_UNSUPPORTED, "%s: the format '%s' is read, not written", path,
+                   hr_format_name(format));
+}
