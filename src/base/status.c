@@ -71,15 +71,6 @@ HR_PRINTF(1, 0) static void set_message(const char *format, va_list args)
     memcpy(thread_message, text, strlen(text) + 1);
 }
 
-enum hr_status hr_fail(enum hr_status status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    set_message(format, args);
-    va_end(args);
-    return status;
-}
-
 void hr_message_set(const char *format, ...)
 {
     va_list args;

@@ -39,13 +39,13 @@ struct hr_status_info {
 /* The row of a status; an unknown value gives the row of HR_E_INTERNAL.  Thread-safe. */
 const struct hr_status_info *hr_status_info(enum hr_status status);
 
-/* Sets this thread's message (one sentence, no newline; cut at 1 KiB) and returns `status`, so
- * that the detecting line reads `return hr_fail(HR_E_SHAPE, "...")`. */
-enum hr_status hr_fail(enum hr_status status, const char *format, ...)
-    HR_PRINTF(2, 3) HR_WARN_UNUSED;
-
-/* Sets the message alone: for functions that tell their failure by NULL or false. */
+/* Sets this thread's message: one sentence, no newline; cut at 1 KiB. */
 void hr_message_set(const char *format, ...) HR_PRINTF(1, 2);
+
+/* Sets the message and gives `status`, so that the detecting line reads
+ * `return hr_fail(HR_E_SHAPE, "...")`.  A macro, so that the compiler sees that a failure is never
+ * HR_OK and does not warn of values unset after one. */
+#define hr_fail(status, ...) (hr_message_set(__VA_ARGS__), (status))
 
 /* Puts "context: " before this thread's message; returns `status` unchanged. */
 enum hr_status hr_fail_context(enum hr_status status, const char *format, ...)

@@ -142,12 +142,12 @@ static enum hr_status memo_get(struct machine *m, uint64_t index)
 }
 
 /* An opcode whose argument of `type` goes to `call`. */
-#define ARGUMENT_OPCODE(name, type, read, call)                                                    \
-    static enum hr_status name(struct machine *m)                                                  \
-    {                                                                                              \
-        type argument;                                                                             \
-        HR_TRY(read(m->r, &argument));                                                             \
-        return call;                                                                               \
+#define ARGUMENT_OPCODE(name, type, read, call)   \
+    static enum hr_status name(struct machine *m) \
+    {                                             \
+        type argument;                            \
+        HR_TRY(read(m->r, &argument));            \
+        return call;                              \
     }
 ARGUMENT_OPCODE(op_binput, uint8_t, hr_read_u8, memo_put(m, argument))
 ARGUMENT_OPCODE(op_long_binput, uint32_t, hr_read_u32le, memo_put(m, argument))
@@ -324,8 +324,7 @@ static enum hr_status op_string_line(struct machine *m)
 
 static enum hr_status op_mark(struct machine *m)
 {
-    HR_TRY(
-        hr_mem_grow((void **)&m->marks, &m->mark_capacity, m->mark_count + 1, sizeof *m->marks));
+    HR_TRY(hr_mem_grow((void **)&m->marks, &m->mark_capacity, m->mark_count + 1, sizeof *m->marks));
     m->marks[m->mark_count++] = m->depth;
     return HR_OK;
 }
@@ -561,24 +560,20 @@ static enum hr_status op_binpersid(struct machine *m)
 }
 
 static opcode_fn *const opcodes[256] = {
-    [0x80] = op_proto,       [0x95] = op_frame,      ['.'] = op_stop,
-    ['q'] = op_binput,       ['r'] = op_long_binput, [0x94] = op_memoize,
-    ['h'] = op_binget,       ['j'] = op_long_binget, ['p'] = op_put_line,
-    ['g'] = op_get_line,     ['X'] = op_string_4,    [0x8c] = op_string_1,
-    [0x8d] = op_string_8,    ['U'] = op_string_1,    ['T'] = op_string_4,
-    ['V'] = op_unicode_line, ['S'] = op_string_line, ['C'] = op_bytes_1,
-    ['B'] = op_bytes_4,      [0x8e] = op_bytes_8,    ['J'] = op_binint,
-    ['K'] = op_binint1,      ['M'] = op_binint2,     [0x8a] = op_long1,
-    [0x8b] = op_long4,       ['G'] = op_binfloat,    ['I'] = op_int,
-    ['L'] = op_long,         ['F'] = op_float,       [0x88] = op_true,
-    [0x89] = op_false,       ['N'] = op_none,        ['('] = op_mark,
-    ['}'] = op_empty_dict,   ['d'] = op_dict,        ['s'] = op_setitem,
-    ['u'] = op_setitems,     [']'] = op_empty_list,  ['l'] = op_list,
-    ['a'] = op_append,       ['e'] = op_appends,     [')'] = op_empty_tuple,
-    ['t'] = op_tuple,        [0x85] = op_tuple1,     [0x86] = op_tuple2,
-    [0x87] = op_tuple3,      ['c'] = op_global,      [0x93] = op_stack_global,
-    ['R'] = op_reduce,       ['b'] = op_build,       ['Q'] = op_binpersid,
-    ['0'] = op_pop,          ['1'] = op_pop_mark,    ['2'] = op_dup,
+    [0x80] = op_proto,      [0x95] = op_frame,      ['.'] = op_stop,      ['q'] = op_binput,
+    ['r'] = op_long_binput, [0x94] = op_memoize,    ['h'] = op_binget,    ['j'] = op_long_binget,
+    ['p'] = op_put_line,    ['g'] = op_get_line,    ['X'] = op_string_4,  [0x8c] = op_string_1,
+    [0x8d] = op_string_8,   ['U'] = op_string_1,    ['T'] = op_string_4,  ['V'] = op_unicode_line,
+    ['S'] = op_string_line, ['C'] = op_bytes_1,     ['B'] = op_bytes_4,   [0x8e] = op_bytes_8,
+    ['J'] = op_binint,      ['K'] = op_binint1,     ['M'] = op_binint2,   [0x8a] = op_long1,
+    [0x8b] = op_long4,      ['G'] = op_binfloat,    ['I'] = op_int,       ['L'] = op_long,
+    ['F'] = op_float,       [0x88] = op_true,       [0x89] = op_false,    ['N'] = op_none,
+    ['('] = op_mark,        ['}'] = op_empty_dict,  ['d'] = op_dict,      ['s'] = op_setitem,
+    ['u'] = op_setitems,    [']'] = op_empty_list,  ['l'] = op_list,      ['a'] = op_append,
+    ['e'] = op_appends,     [')'] = op_empty_tuple, ['t'] = op_tuple,     [0x85] = op_tuple1,
+    [0x86] = op_tuple2,     [0x87] = op_tuple3,     ['c'] = op_global,    [0x93] = op_stack_global,
+    ['R'] = op_reduce,      ['b'] = op_build,       ['Q'] = op_binpersid, ['0'] = op_pop,
+    ['1'] = op_pop_mark,    ['2'] = op_dup,
 };
 
 static enum hr_status run(struct machine *m, struct hr_pickle **out)
