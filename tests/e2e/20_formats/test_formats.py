@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 TOOL = os.environ["HRNET_STORE_TOOL"]
-NAMES = {"f4": "F32", "f2": "F16", "f8": "F64", "i1": "I8", "u1": "U8", "i2": "I16", "u2": "U16",
+NAMES = {"f4": "F32", "f2": "F16", "f8": "F64", "i1": "I8", "u1": "U8", "i2": "I16", "u2": "BF16",
          "i4": "I32", "i8": "I64", "b1": "BOOL"}
 
 
