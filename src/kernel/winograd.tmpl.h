@@ -240,6 +240,17 @@ HR_INLINE void WN(output_tile)(const struct hr_conv_call *call, struct WN(tile) 
     }
 }
 
+/* Zeros in the lanes of a tile's pixels that no vector of outputs covers. */
+static void WN(clear_padding)(const struct hr_conv_call *call, struct WN(tile) tile)
+{
+    const struct hr_conv_shape *s = call->shape;
+    const size_t k = hr_round_up(s->k, VN);
+    for (size_t y = tile.y; k < s->y_stride && y < tile.y + WM && y < s->oh; y++)
+        for (size_t x = tile.x; x < tile.x + WM && x < s->ow; x++)
+            memset(call->y + ((tile.image * s->oh + y) * s->ow + x) * s->y_stride + k, 0,
+                   (s->y_stride - k) * sizeof(float));
+}
+
 /* Packed weights: bias [k rounded up to VN], then the panels of U. */
 HR_INLINE const float *WN(panel_of)(const float *packed, const struct hr_conv_shape *s,
                                     size_t panel)
@@ -275,6 +286,8 @@ static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(lay
         for (size_t q = 0; q < vectors; q++)
             WN(output_tile)
         (call, tile, k0 + q * VN, m + t * WINO_PANEL + q * VN, l->m_plane, call->packed);
+        if (k0 + vectors * VN == hr_round_up(s->k, VN))
+            WN(clear_padding)(call, tile);
     }
 }
 

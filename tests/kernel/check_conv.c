@@ -134,6 +134,9 @@ static void run(const struct hr_conv_kernel *kernel, const struct conv_case *c,
                                        .y = y,
                                        .packed = packed,
                                        .scratch = scratch };
+    const size_t prepare = kernel->prepare ? kernel->prepare_tasks(&d->shape, c->n, c->threads) : 0;
+    for (size_t t = prepare; t-- > 0;)
+        kernel->prepare(&call, t, prepare);
     const size_t tasks = kernel->tasks(&d->shape, c->n, c->threads);
     for (size_t t = tasks; t-- > 0;)
         kernel->run(&call, t, tasks);
