@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Direct convolution, output channels in the vector lanes: one body for every kernel size, stride
- * and plane.  The including ISA file defines the vocabulary:
- *   VF VN                          a vector of floats, its lane count
- *   V_LOAD V_STORE                 aligned
- *   V_BROADCAST(p) V_FMA(x, w, a) V_ADD V_MAX V_ZERO()
- *   V_KEEP(v)                      keeps v in a register: the compiler must not fold its load into
- *                                  each use
- *   FN(name)                       the name with the ISA's suffix
- *   TILE_1 TILE_2 TILE_3           pixels of a register tile 1, 2, 3 vectors wide; TILE_MAX
+ * and plane, on the tiles of tile.tmpl.h.
  *
  * The idea.  Pixels of all images are numbered in one row.  A tile is a few successive ones, no
- * matter where rows or images end: for each tap it has a pointer per pixel, and taps outside the
- * plane point at zeros, or are left out if they are outside for all.  So there are no borders in
+ * matter where rows or images end: for each tap it has an offset per pixel, and taps outside the
+ * plane lead to zeros, or are left out if they are outside for all.  So there are no borders in
  * memory and any plane size fits.  The output channels are cut into panels of up to three vectors;
  * a panel's weights lie in the order in which a tile reads them.
  *
- * Letters as in conv.h; P pixels of a tile, V vectors of a panel.  A `step` is one input channel of
- * one tap: V vectors of weights, P broadcasts, P * V fused multiply-adds. */
+ * Letters as in conv.h; P pixels of a tile, V vectors of a panel. */
 
 #define MAX_TAPS 64
 
@@ -25,167 +17,6 @@
 #define CHUNK_BYTES ((size_t)112 << 10) /* larger: the next chunk pushes out this one */
 #define BLOCK_BYTES ((size_t)96 << 10)  /* larger: panels re-read pixels from the third level */
 #define SMALL_BYTES ((size_t)256 << 10) /* weights that stay in the second level with a block */
-
-/* One tap of a tile: where its weights begin, and each pixel's channels. */
-struct tap {
-    size_t weight;              /* floats from the panel's first weight */
-    uintptr_t offset[TILE_MAX]; /* bytes from the pixel's base */
-};
-
-/* `repeat` tiles in a row that differ only in where they begin. */
-struct tile {
-    size_t repeat, advance; /* bytes from the bases of one to the next */
-    const struct tap *taps;
-    size_t tap_count, c;
-    uintptr_t base[TILE_MAX];      /* of each pixel; offsets wrap around, to reach the zeros */
-    const float *weights;          /* the panel's */
-    const float *start;            /* accumulators: bias [V], or partial [P][V] */
-    size_t start_step;             /* floats from pixel to pixel of start: 0, or V * VN */
-    float *partial;                /* where accumulators go unless this chunk is the last */
-    float *y;                      /* first pixel, first channel of the panel */
-    const float *residual;         /* as y; NULL without */
-    size_t y_stride, count;        /* count <= P pixels are stored */
-    size_t pad_vectors;            /* vectors of zeros to store after the panel's */
-    const char *fetch, *fetch_end; /* weights to prefetch meanwhile */
-    size_t fetch_every;            /* one cache line every so many steps */
-    bool relu;
-};
-
-HR_INLINE void FN(conv_steps)(size_t P, size_t V, VF acc[][3], const float *const *x,
-                              const float *w, size_t count)
-{
-    for (size_t c = 0; c < count; c++, w += V * VN) {
-        VF wv[3];
-#pragma GCC unroll 3
-        for (size_t v = 0; v < V; v++) {
-            wv[v] = V_LOAD(w + v * VN);
-            V_KEEP(wv[v]);
-        }
-#pragma GCC unroll 16
-        for (size_t p = 0; p < P; p++) {
-            const VF xv = V_BROADCAST(x[p] + c);
-#pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++)
-                acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
-        }
-    }
-}
-
-HR_INLINE void FN(conv_taps)(size_t P, size_t V, VF acc[][3], const struct tile *t,
-                             const uintptr_t *base, bool fetching, const char **fetch)
-{
-    for (size_t i = 0; i < t->tap_count; i++) {
-        const float *x[TILE_MAX];
-        const float *w = t->weights + t->taps[i].weight;
-#pragma GCC unroll 16
-        for (size_t p = 0; p < P; p++)
-            x[p] = (const float *)(base[p] + t->taps[i].offset[p]);
-        size_t left = t->c;
-        for (; fetching && left > t->fetch_every; left -= t->fetch_every) {
-            __builtin_prefetch(*fetch, 0, 2);
-            *fetch = *fetch < t->fetch_end ? *fetch + 64 : *fetch;
-            FN(conv_steps)(P, V, acc, x, w, t->fetch_every);
-#pragma GCC unroll 16
-            for (size_t p = 0; p < P; p++)
-                x[p] += t->fetch_every;
-            w += t->fetch_every * V * VN;
-        }
-        FN(conv_steps)(P, V, acc, x, w, left);
-    }
-}
-
-HR_INLINE void FN(conv_store)(size_t P, size_t V, VF acc[][3], const struct tile *t, float *y,
-                              const float *r, bool residual, bool relu)
-{
-#pragma GCC unroll 16
-    for (size_t p = 0; p < P; p++) {
-        if (p >= t->count)
-            break;
-#pragma GCC unroll 3
-        for (size_t v = 0; v < V; v++) {
-            VF value = V_ADD(acc[p][v], V_ZERO());
-            if (residual)
-                value = V_ADD(V_LOAD(r + p * t->y_stride + v * VN), value);
-            V_STORE(y + p * t->y_stride + v * VN, relu ? V_MAX(value, V_ZERO()) : value);
-        }
-    }
-    for (size_t v = 0; v < t->pad_vectors; v++)
-        for (size_t p = 0; p < t->count; p++)
-            V_STORE(y + p * t->y_stride + (V + v) * VN, V_ZERO());
-}
-
-/* The end of tile number i of a row: to where it waits for the next chunk, or to y. */
-HR_INLINE void FN(conv_finish)(size_t P, size_t V, VF acc[][3], const struct tile *t, size_t i)
-{
-    if (t->partial) {
-        float *const partial = t->partial + i * P * V * VN;
-#pragma GCC unroll 16
-        for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++)
-                V_STORE(partial + (p * V + v) * VN, acc[p][v]);
-        return;
-    }
-    const size_t out = i * P * t->y_stride;
-    float *const y = t->y + out;
-    if (t->residual && t->relu)
-        FN(conv_store)(P, V, acc, t, y, t->residual + out, true, true);
-    else if (t->residual)
-        FN(conv_store)(P, V, acc, t, y, t->residual + out, true, false);
-    else if (t->relu)
-        FN(conv_store)(P, V, acc, t, y, NULL, false, true);
-    else
-        FN(conv_store)(P, V, acc, t, y, NULL, false, false);
-}
-
-/* P x V tiles; returns how far prefetching came. */
-HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
-{
-    const char *fetch = t->fetch;
-    uintptr_t base[TILE_MAX];
-#pragma GCC unroll 16
-    for (size_t p = 0; p < P; p++)
-        base[p] = t->base[p];
-    for (size_t i = 0; i < t->repeat; i++) {
-        VF acc[TILE_MAX][3];
-        const float *const start = t->start + i * P * t->start_step;
-#pragma GCC unroll 16
-        for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++)
-                acc[p][v] = V_LOAD(start + p * t->start_step + v * VN);
-        if (fetch < t->fetch_end)
-            FN(conv_taps)(P, V, acc, t, base, true, &fetch);
-        else
-            FN(conv_taps)(P, V, acc, t, base, false, &fetch);
-        FN(conv_finish)(P, V, acc, t, i);
-#pragma GCC unroll 16
-        for (size_t p = 0; p < P; p++)
-            base[p] += t->advance;
-    }
-    return fetch;
-}
-
-static HR_NOINLINE const char *FN(conv_tile_1)(const struct tile *t)
-{
-    return FN(conv_tile)(TILE_1, 1, t);
-}
-static HR_NOINLINE const char *FN(conv_tile_2)(const struct tile *t)
-{
-    return FN(conv_tile)(TILE_2, 2, t);
-}
-static HR_NOINLINE const char *FN(conv_tile_3)(const struct tile *t)
-{
-    return FN(conv_tile)(TILE_3, 3, t);
-}
-
-/* By vectors of the panel. */
-static const struct {
-    size_t pixels;
-    const char *(*run)(const struct tile *t);
-} FN(conv_tiles)[4] = {
-    { 0, 0 }, { TILE_1, FN(conv_tile_1) }, { TILE_2, FN(conv_tile_2) }, { TILE_3, FN(conv_tile_3) }
-};
 
 /* How a convolution is cut up; follows from its shape. */
 struct cut {
@@ -210,11 +41,6 @@ static size_t FN(vector_floats)(const struct cut *cut)
     return VN * (1 + cut->taps * cut->tap_c);
 }
 
-static size_t FN(round_up)(size_t value, size_t step)
-{
-    return (value + step - 1) / step * step;
-}
-
 static void FN(cut_make)(struct cut *cut, const struct hr_conv_shape *s, size_t n, bool stem)
 {
     const size_t taps = (size_t)(s->kernel * s->kernel);
@@ -224,11 +50,11 @@ static void FN(cut_make)(struct cut *cut, const struct hr_conv_shape *s, size_t 
     cut->taps = stem ? taps * s->c : taps;
     cut->tap_c = stem ? 1 : s->c;
     const size_t weight_bytes = cut->vectors * FN(vector_floats)(cut) * sizeof(float);
-    const size_t step = TILE_1 * TILE_2 * TILE_3;
+    const size_t step = BLOCK_STEP;
     const size_t stride = (size_t)s->stride;
     const size_t pixel_bytes =
         (s->x_stride * stride * stride + s->y_stride * (s->residual ? 2 : 1)) * sizeof(float);
-    cut->block = FN(round_up)(cut->pixels, step);
+    cut->block = hr_round_up(cut->pixels, step);
     if (cut->panels > 1 && weight_bytes <= SMALL_BYTES) {
         const size_t block = BLOCK_BYTES / pixel_bytes / step * step;
         cut->block = block < step ? step : block < cut->block ? block : cut->block;
@@ -574,7 +400,7 @@ static size_t FN(conv_bytes)(const struct hr_conv_shape *s, bool stem)
 {
     struct cut cut;
     FN(cut_make)(&cut, s, 1, stem);
-    return FN(round_up)(cut.vectors * FN(vector_floats)(&cut) * sizeof(float), 64);
+    return hr_round_up(cut.vectors * FN(vector_floats)(&cut) * sizeof(float), 64);
 }
 
 /* Panels are the parts: [bias [V * VN], then [tap][c][V * VN]] each. */

@@ -13,7 +13,7 @@ static struct cut FN(linear_cut)(const struct hr_linear_shape *s)
 static size_t FN(linear_bytes)(const struct hr_linear_shape *s)
 {
     const struct cut cut = FN(linear_cut)(s);
-    return FN(round_up)(cut.vectors * FN(vector_floats)(&cut) * sizeof(float), 64);
+    return hr_round_up(cut.vectors * FN(vector_floats)(&cut) * sizeof(float), 64);
 }
 
 static void FN(linear_pack)(void *packed, const struct hr_linear_shape *s, const float *w,

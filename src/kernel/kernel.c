@@ -32,6 +32,7 @@ const struct hr_isa hr_isa_ladder[] = {
     { "baseline", 0, overlay_ref },
 #if !HRNET_REF_ONLY
     { "avx2", HR_CPU_AVX2, hr_kernels_x86_avx2 },
+    { "avx512", HR_CPU_AVX2 | HR_CPU_AVX512, hr_kernels_x86_avx512 },
 #endif
 };
 const size_t hr_isa_count = HR_COUNT(hr_isa_ladder);

@@ -8,10 +8,9 @@
 #include "base/compiler.h"
 #include "base/mem.h"
 
-#ifdef HR_SIMDE /* test builds on machines without the instructions */
+#ifdef HR_SIMDE /* test builds for machines without the instructions */
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx2.h>
-#include <simde/x86/fma.h>
 #else
 #if !defined(__AVX2__) || !defined(__FMA__)
 #error "compile this file with -mavx2 -mfma"
@@ -19,40 +18,48 @@
 #include <immintrin.h>
 #endif
 
-#define ISA_NAME          "avx2"
-#define FN(name)          name##_avx2
-#define VF                __m256
-#define VN                8
-#define V_LOAD(p)         _mm256_load_ps(p)
-#define V_LOADU(p)        _mm256_loadu_ps(p)
-#define V_STORE(p, v)     _mm256_store_ps(p, v)
-#define V_STOREU(p, v)    _mm256_storeu_ps(p, v)
-#define V_BROADCAST(p)    _mm256_broadcast_ss(p)
-#define V_ADD(a, b)       _mm256_add_ps(a, b)
-#define V_SUB(a, b)       _mm256_sub_ps(a, b)
-#define V_MUL(a, b)       _mm256_mul_ps(a, b)
-#define V_MAX(a, b)       _mm256_max_ps(a, b)
-#define V_SET1(f)         _mm256_set1_ps(f)
-#define V_ZERO()          _mm256_setzero_ps()
+#define ISA_NAME       "avx2"
+#define FN(name)       name##_avx2
+#define VF             __m256
+#define VN             8
+#define V_LOAD(p)      _mm256_load_ps(p)
+#define V_LOADU(p)     _mm256_loadu_ps(p)
+#define V_STORE(p, v)  _mm256_store_ps(p, v)
+#define V_STOREU(p, v) _mm256_storeu_ps(p, v)
+#define V_BROADCAST(p) _mm256_broadcast_ss(p)
+#define V_ADD(a, b)    _mm256_add_ps(a, b)
+#define V_SUB(a, b)    _mm256_sub_ps(a, b)
+#define V_MUL(a, b)    _mm256_mul_ps(a, b)
+#define V_MAX(a, b)    _mm256_max_ps(a, b)
+#define V_SET1(f)      _mm256_set1_ps(f)
+#define V_ZERO()       _mm256_setzero_ps()
+#ifdef HR_SIMDE
+#include "simde_fma.h"
+#define V_FMA(a, b, acc)  FN(fma_lanes)(a, b, acc, 1.0f)
+#define V_FNMA(a, b, acc) FN(fma_lanes)(a, b, acc, -1.0f)
+#define V_KEEP(v)         (void)0
+#else
 #define V_FMA(a, b, acc)  _mm256_fmadd_ps(a, b, acc)
 #define V_FNMA(a, b, acc) _mm256_fnmadd_ps(a, b, acc)
-#ifdef HR_SIMDE
-#define V_KEEP(v) (void)0
-#else
-#define V_KEEP(v) __asm__("" : "+x"(v))
+#define V_KEEP(v)         __asm__("" : "+x"(v))
 #endif
 
 /* 16 registers: accumulators, a panel's weights, one broadcast. */
-#define TILE_1   8 /* 9 loads for 8 multiply-adds; more pixels need more pointers than registers */
-#define TILE_2   6
-#define TILE_3   4
-#define TILE_MAX 8
+#define TILE_1      8 /* 9 loads for 8 multiply-adds; a larger one has no registers for pointers */
+#define TILE_2      6
+#define TILE_3      4
+#define TILE_MAX    8
+#define BLOCK_STEP  24 /* pixels: a multiple of each tile, or blocks would end in part tiles */
+#define PEAK_CHAINS 12
 
 /* Tiles and vectors of outputs of a Winograd product. */
 #define WINO_ROWS    4
 #define WINO_VECTORS 3
 
 #define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
+
+#include "kernel/tile.tmpl.h"
+/* The tile is under all that follows. */
 
 #include "kernel/conv.tmpl.h"
 #include "kernel/eltwise.tmpl.h"
@@ -61,30 +68,6 @@
 #include "kernel/winograd.tmpl.h"
 #define WM 2
 #include "kernel/winograd.tmpl.h"
-
-/* Twelve independent chains keep both multiply-add units busy. */
-static double fma_peak_avx2(size_t iterations, float *sink)
-{
-    VF acc[12];
-    const VF half = V_SET1(0.5f);
-#pragma GCC unroll 12
-    for (size_t j = 0; j < 12; j++)
-        acc[j] = V_ZERO();
-    for (size_t i = 0; i < iterations; i++) {
-#pragma GCC unroll 12
-        for (size_t j = 0; j < 12; j++) {
-            acc[j] = V_FMA(acc[j], half, half);
-            V_KEEP(acc[j]);
-        }
-    }
-    float lanes[VN];
-#pragma GCC unroll 12
-    for (size_t j = 0; j < 12; j++) {
-        V_STOREU(lanes, acc[j]);
-        *sink += lanes[j % VN];
-    }
-    return 12.0 * 2.0 * VN * (double)iterations;
-}
 
 void hr_kernels_x86_avx2(struct hr_kernels *kernels)
 {

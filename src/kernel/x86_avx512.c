@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The vocabulary of the templates for AVX-512 (F, BW, DQ, VL), and the rung of the ladder made of
+ * them. */
+#include "kernel/kernel.h"
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/mem.h"
+
+#ifdef HR_SIMDE /* test builds for machines without the instructions */
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+#else
+#if !defined(__AVX512F__) || !defined(__AVX512VL__)
+#error "compile this file with -mavx512f -mavx512vl"
+#endif
+#include <immintrin.h>
+#endif
+
+#define ISA_NAME       "avx512"
+#define FN(name)       name##_avx512
+#define VF             __m512
+#define VN             16
+#define V_LOAD(p)      _mm512_load_ps(p)
+#define V_LOADU(p)     _mm512_loadu_ps(p)
+#define V_STORE(p, v)  _mm512_store_ps(p, v)
+#define V_STOREU(p, v) _mm512_storeu_ps(p, v)
+#define V_BROADCAST(p) _mm512_set1_ps(*(p))
+#define V_ADD(a, b)    _mm512_add_ps(a, b)
+#define V_SUB(a, b)    _mm512_sub_ps(a, b)
+#define V_MUL(a, b)    _mm512_mul_ps(a, b)
+#define V_MAX(a, b)    _mm512_max_ps(a, b)
+#define V_SET1(f)      _mm512_set1_ps(f)
+#define V_ZERO()       _mm512_setzero_ps()
+#ifdef HR_SIMDE
+#include "simde_fma.h"
+#define V_FMA(a, b, acc)  FN(fma_lanes)(a, b, acc, 1.0f)
+#define V_FNMA(a, b, acc) FN(fma_lanes)(a, b, acc, -1.0f)
+#define V_KEEP(v)         (void)0
+#else
+#define V_FMA(a, b, acc)  _mm512_fmadd_ps(a, b, acc)
+#define V_FNMA(a, b, acc) _mm512_fnmadd_ps(a, b, acc)
+#define V_KEEP(v)         __asm__("" : "+v"(v))
+#endif
+
+/* 32 registers, and general ones for pointers.  Seven pixels divide the planes of 224x224 networks
+ * (56, 28, 14, 7) without rest, so tiles end where rows end. */
+#define TILE_1      7
+#define TILE_2      7
+#define TILE_3      7
+#define TILE_MAX    7
+#define BLOCK_STEP  28 /* pixels: a multiple of each tile, or blocks would end in part tiles */
+#define PEAK_CHAINS 24
+
+/* Tiles and vectors of outputs of a Winograd product. */
+#define WINO_ROWS    8
+#define WINO_VECTORS 3
+
+#define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
+
+#include "kernel/tile.tmpl.h"
+/* The tile is under all that follows. */
+
+#include "kernel/conv.tmpl.h"
+#include "kernel/eltwise.tmpl.h"
+#include "kernel/gemm.tmpl.h"
+
+#define WM 4
+#include "kernel/winograd.tmpl.h"
+#define WM 2
+#include "kernel/winograd.tmpl.h"
+
+void hr_kernels_x86_avx512(struct hr_kernels *kernels)
+{
+    kernels->conv[kernels->conv_count++] = &conv_direct_avx512;
+    kernels->conv[kernels->conv_count++] = &conv_stem_avx512;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_f4_avx512;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_f2_avx512;
+    kernels->linear = &linear_avx512;
+    eltwise_overlay_avx512(&kernels->eltwise);
+    kernels->fma_peak = fma_peak_avx512;
+}
