@@ -4,6 +4,7 @@
 #include "kernel/kernel.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "base/mem.h"

@@ -54,6 +54,10 @@ static struct times measure(const struct hr_conv_kernel *kernel, struct hr_conv_
         for (size_t i = 0; now() < end || i < 3; i++) {
             call->packed = packed + (cold ? i % copies * bytes : 0);
             const double start = now();
+            const size_t prepare =
+                kernel->prepare ? kernel->prepare_tasks(call->shape, call->n, 1) : 0;
+            for (size_t t = 0; t < prepare; t++)
+                kernel->prepare(call, t, prepare);
             const size_t tasks = kernel->tasks(call->shape, call->n, 1);
             for (size_t t = 0; t < tasks; t++)
                 kernel->run(call, t, tasks);

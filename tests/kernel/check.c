@@ -196,6 +196,7 @@ int main(int argc, char **argv)
             check_rung(&check, &hr_isa_ladder[r]);
         else
             printf("%-14s not on this CPU\n", hr_isa_ladder[r].name);
+    check.slow = true;
     for (size_t r = 0; simde_rungs[r].name; r++)
         if ((host & simde_rungs[r].need) != simde_rungs[r].need)
             check_rung(&check, &simde_rungs[r]);

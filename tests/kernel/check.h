@@ -12,6 +12,7 @@
 
 struct check {
     const char *rung;   /* whose kernels are being checked */
+    bool slow;          /* emulated: fewer and smaller cases */
     const char *filter; /* part of a kernel's name, or NULL */
     size_t ran, failed;
 };
