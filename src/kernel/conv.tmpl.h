@@ -229,6 +229,7 @@ HR_INLINE void FN(tile_place_p)(struct tile *tile, const struct tap *inside, str
             tile->base[p] = base + p * step;
         tile->taps = inside;
         tile->tap_count = last - first;
+        tile->alike = tile->c == 1;
         at->ox += tile->repeat * P - 1;
         FN(cursor_next)(at, plane);
         return;
@@ -236,6 +237,7 @@ HR_INLINE void FN(tile_place_p)(struct tile *tile, const struct tap *inside, str
     uint64_t masks[TILE_MAX];
     FN(tile_bases)(tile->base, masks, plane, at, P, tile->count);
     tile->repeat = 1;
+    tile->alike = false;
     tile->taps = border;
     tile->tap_count = FN(taps_border)(border, tile->base, masks, plane, P, V, first, last);
 }

@@ -21,6 +21,7 @@ struct tile {
     size_t repeat, advance; /* bytes from the bases of one to the next */
     const struct tap *taps;
     size_t tap_count, c;
+    bool alike;                    /* c is 1 and each tap has one offset for all pixels */
     uintptr_t base[TILE_MAX];      /* of each pixel; offsets wrap around, to reach the zeros */
     const float *weights;          /* the panel's */
     const float *start;            /* accumulators: bias [V], or partial [P][V] */
@@ -75,6 +76,29 @@ HR_INLINE void FN(conv_taps)(size_t P, size_t V, VF acc[][3], const struct tile 
             w += t->fetch_every * V * VN;
         }
         FN(conv_steps)(P, V, acc, x, w, left);
+    }
+}
+
+/* Taps of one channel: nothing to loop over, so offsets stay in the addresses. */
+HR_INLINE void FN(conv_taps_alike)(size_t P, size_t V, VF acc[][3], const struct tile *t,
+                                   const uintptr_t *base)
+{
+    const struct tap *tap = t->taps, *const end = tap + t->tap_count;
+    for (const float *w = t->weights + tap->weight; tap < end; tap++, w += V * VN) {
+        VF wv[3];
+#pragma GCC unroll 3
+        for (size_t v = 0; v < V; v++) {
+            wv[v] = V_LOAD(w + v * VN);
+            V_KEEP(wv[v]);
+        }
+        const uintptr_t offset = tap->offset[0];
+#pragma GCC unroll 16
+        for (size_t p = 0; p < P; p++) {
+            const VF xv = V_BROADCAST((const float *)(base[p] + offset));
+#pragma GCC unroll 3
+            for (size_t v = 0; v < V; v++)
+                acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
+        }
     }
 }
 
@@ -138,7 +162,9 @@ HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
 #pragma GCC unroll 3
             for (size_t v = 0; v < V; v++)
                 acc[p][v] = V_LOAD(start + p * t->start_step + v * VN);
-        if (fetch < t->fetch_end)
+        if (t->alike)
+            FN(conv_taps_alike)(P, V, acc, t, base);
+        else if (fetch < t->fetch_end)
             FN(conv_taps)(P, V, acc, t, base, true, &fetch);
         else
             FN(conv_taps)(P, V, acc, t, base, false, &fetch);
