@@ -15,7 +15,7 @@
 /* Of the second-level cache of 512 KiB (Zen; Intel has more): a panel and the next one being
  * fetched, and the pixels that pass by. */
 #define CHUNK_BYTES ((size_t)112 << 10) /* larger: the next chunk pushes out this one */
-#define BLOCK_BYTES ((size_t)96 << 10)  /* larger: panels re-read pixels from the third level */
+#define BLOCK_BYTES ((size_t)192 << 10)  /* larger: panels re-read pixels from the third level */
 #define SMALL_BYTES ((size_t)256 << 10) /* weights that stay in the second level with a block */
 
 /* How a convolution is cut up; follows from its shape. */

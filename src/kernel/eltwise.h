@@ -13,7 +13,8 @@
 
 /* y = ((x0 + up(x1)) + up(x2)) ... in order, then max(y, 0) if relu.  Term i is read at
  * (row >> shift[i], column >> shift[i]) of its own plane of height >> shift rounded up.
- * y may be any term whose shift is 0.  All of equal stride.  Rows count n * h. */
+ * y may be any term whose shift is 0.  All of equal stride.  1 to
+ * HR_SUM_TERMS terms.  Rows count n * h. */
 struct hr_sum_call {
     size_t n, h, w, stride;
     size_t term_count;

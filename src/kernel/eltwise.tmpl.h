@@ -14,20 +14,28 @@ HR_INLINE void FN(sum_row)(const struct hr_sum_call *call, size_t row, size_t te
         x[t] = call->x[t] + (image * h + (oy >> shift)) * w * stride;
     }
     float *y = call->y + row * call->w * stride;
-    for (size_t ox = 0; ox < call->w; ox++, y += stride)
+    for (size_t ox = 0; ox < call->w; ox++, y += stride) {
+        const float *at[HR_SUM_TERMS];
+#pragma GCC unroll 5
+        for (size_t t = 0; t < terms; t++)
+            at[t] = x[t] + (ox >> call->shift[t]) * stride;
         for (size_t i = 0; i < stride; i += VN) {
-            VF sum = V_LOAD(x[0] + (ox >> call->shift[0]) * stride + i);
+            VF sum = V_LOAD(at[0] + i);
 #pragma GCC unroll 5
             for (size_t t = 1; t < terms; t++)
-                sum = V_ADD(sum, V_LOAD(x[t] + (ox >> call->shift[t]) * stride + i));
+                sum = V_ADD(sum, V_LOAD(at[t] + i));
             V_STORE(y + i, call->relu ? V_MAX(sum, V_ZERO()) : sum);
         }
+    }
 }
 
 static void FN(sum)(const struct hr_sum_call *call, size_t first, size_t last)
 {
     for (size_t row = first; row < last; row++)
         switch (call->term_count) {
+        case 1:
+            FN(sum_row)(call, row, 1);
+            break;
         case 2:
             FN(sum_row)(call, row, 2);
             break;
@@ -38,7 +46,7 @@ static void FN(sum)(const struct hr_sum_call *call, size_t first, size_t last)
             FN(sum_row)(call, row, 4);
             break;
         default:
-            FN(sum_row)(call, row, call->term_count);
+            FN(sum_row)(call, row, HR_SUM_TERMS);
         }
 }
 
