@@ -15,18 +15,6 @@ typedef int32_t hr_value; /* index into graph->values */
 typedef int32_t hr_param; /* index into graph->params */
 #define HR_NONE (-1)
 
-/* Role of a node's parameters.  A CONV owns WEIGHT [k,c,r,s], maybe BIAS [k], and, once batch norm
- * is folded, the four of the norm: the plan multiplies them in when it packs. */
-enum hr_role {
-    HR_ROLE_WEIGHT,
-    HR_ROLE_BIAS,
-    HR_ROLE_GAMMA,
-    HR_ROLE_BETA,
-    HR_ROLE_MEAN,
-    HR_ROLE_VARIANCE,
-    HR_ROLE_COUNT
-};
-
 struct hr_graph_param {
     const char *name; /* canonical (PaddleClas 2.1+): "st3.stage_func_list.0...conv1.conv.weight" */
     struct hr_shape shape; /* as stored in a Paddle file: LINEAR weights are [in, out] */

@@ -17,16 +17,24 @@ enum hr_scheme {
 const char *
 hr_scheme_name(enum hr_scheme scheme); /* "Paddle 2.1", "Paddle 2.0", "Microsoft", "timm" */
 
-/* The name that `scheme` gives to a canonical parameter of `row` ("" in *out if the scheme has no
- * such tensor).  out[256]. */
-enum hr_status hr_name_of(char out[256], enum hr_scheme scheme, const struct hr_zoo_row *row,
+bool hr_scheme_is_torch(enum hr_scheme scheme); /* Linear weights are [out,in] */
+/* Whether a tensor of that name belongs to the network in this scheme (by how it begins). */
+bool hr_scheme_owns(enum hr_scheme scheme, const char *name);
+
+#define HR_NAME_BYTES 256 /* of a parameter's name; the longest canonical one has 75 */
+
+/* The name that `scheme` gives to a canonical parameter; "" if the scheme has no such tensor. */
+enum hr_status hr_name_of(char out[HR_NAME_BYTES], enum hr_scheme scheme,
                           const char *canonical) HR_WARN_UNUSED;
+/* For a canonical mean whose convolution has a bias in this scheme: that bias's name; else "". */
+enum hr_status hr_name_of_head_bias(char out[HR_NAME_BYTES], enum hr_scheme scheme,
+                                    const char *canonical) HR_WARN_UNUSED;
 
 /* What a file of weights is, from its tensors alone. */
 struct hr_recognised {
     const struct hr_zoo_row *row;
     enum hr_scheme scheme;
-    int classes;
+    int classes;     /* 0 when there is no classifier */
     char prefix[64]; /* wrapper that was stripped: "module.", "Student.", ... or "" */
 };
 /* HR_E_MISMATCH when it is no HRNet, saying what was looked for and found. */
@@ -37,7 +45,10 @@ enum hr_status hr_names_recognise(struct hr_recognised *out,
 struct hr_match {
     struct hr_recognised is;
     size_t missing, extra, mismatched;
-    char verdict[512]; /* one sentence: complete, head replaced, or failed and why and the cure */
+    size_t ignored;     /* harmless others: counters, other wrappers' copies, loss parameters */
+    int classes;        /* of the result */
+    bool head_replaced; /* the classifier is fresh (zeros), to be trained */
+    char verdict[768];  /* one sentence: complete, head replaced, or failed and why and the cure */
 };
 
 /* Maps a file's tensors to canonical names and shapes in a new store (views where possible; linear
