@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024) /* larger wastes memory, smaller allocates often */
 #define ARENA_ALIGN       ((size_t)16)
@@ -89,6 +90,21 @@ void *hr_mem_alloc_raw(size_t count, size_t elem_bytes)
         memset(block + (total - HR_PAD_BYTES), 0, HR_PAD_BYTES);
     }
     return block;
+}
+
+void hr_mem_prefer_huge(void *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page =
+        4096; /* the call wants whole small pages, of the smallest size there is */
+    const uintptr_t begin = ((uintptr_t)block + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)block + bytes) / page * page;
+    if (begin < end && bytes >= (size_t)2 << 20)
+        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
 }
 
 void hr_mem_free(void *block)

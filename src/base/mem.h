@@ -32,6 +32,10 @@ void *hr_mem_alloc_raw(size_t count, size_t elem_bytes) HR_WARN_UNUSED;
 /* NULL is allowed. */
 void hr_mem_free(void *block);
 
+/* Asks the system to back a large block, not yet written, with large pages: fewer faults and
+ * address look-ups.  A hint that may do nothing. */
+void hr_mem_prefer_huge(void *block, size_t bytes);
+
 /* Makes room for `need` elements in the growing array *block (NULL at first) of *capacity
  * elements; doubles.  On failure nothing changed.
  * Call as hr_mem_grow((void **)&items, &capacity, count + 1, sizeof *items). */

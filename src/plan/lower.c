@@ -130,6 +130,13 @@ void *hr_lower_detail(struct hr_lowering *l, const void *value, size_t bytes)
     return copy;
 }
 
+enum hr_status hr_lower_weights(struct hr_lowering *l, const struct hr_pack_job *job)
+{
+    HR_TRY(hr_mem_grow((void **)&l->jobs, &l->job_capacity, l->job_count + 1, sizeof *l->jobs));
+    l->jobs[l->job_count++] = *job;
+    return HR_OK;
+}
+
 /* ---- Layout changes ------------------------------------------------------------------------ */
 
 struct layout_detail {

@@ -33,9 +33,9 @@ struct hr_plan {
 struct hr_lowering {
     struct hr_plan *plan; /* receives steps and blocks */
     const struct hr_graph *graph;
-    struct hr_packs *packs;
-    struct hr_pool *pool;
-    int32_t (*block)[2]; /* of each graph value in each enum hr_layout, or -1 */
+    int32_t (*block)[2];      /* of each graph value in each enum hr_layout, or -1 */
+    struct hr_pack_job *jobs; /* weights that the steps need */
+    size_t job_count, job_capacity;
 };
 
 /* ---- What the lowering functions share ------------------------------------------------------ */
@@ -60,6 +60,9 @@ struct hr_step hr_step_for(struct hr_lowering *l, const struct hr_node *node,
 void hr_lower_read(struct hr_plan *p, struct hr_step *step, const struct hr_view *v);
 const char *hr_lower_kernel_name(struct hr_lowering *l, const char *job);      /* "sum_avx2" */
 void *hr_lower_detail(struct hr_lowering *l, const void *value, size_t bytes); /* a copy */
+/* Asks for packed weights: *job->out, in a step's detail, is set before the plan is ready. */
+enum hr_status hr_lower_weights(struct hr_lowering *l,
+                                const struct hr_pack_job *job) HR_WARN_UNUSED;
 enum hr_status hr_lower_step(struct hr_lowering *l, const struct hr_step *step) HR_WARN_UNUSED;
 
 /* ---- What running steps share ---------------------------------------------------------------- */

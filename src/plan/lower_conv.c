@@ -145,13 +145,19 @@ enum hr_status hr_lower_conv(struct hr_lowering *l, const struct hr_node *node)
     struct hr_view y = hr_view_of(l, &l->graph->values[node->out].shape, d.kernel->y_layout);
     HR_TRY(hr_lower_out(l, node->name, &y));
 
-    HR_TRY(hr_packs_conv(l->packs, l->graph, node, d.kernel, &d.shape, l->pool, &d.packed));
     if (d.kernel->prepare)
         d.prepare_tasks = d.kernel->prepare_tasks(&d.shape, l->plan->images, l->plan->threads);
     d.tasks = d.kernel->tasks(&d.shape, l->plan->images, l->plan->threads);
     struct hr_step step = hr_step_for(l, node, &x, &y);
     step.kernel = d.kernel->name;
-    step.detail = hr_lower_detail(l, &d, sizeof d);
+    struct conv_detail *detail = hr_lower_detail(l, &d, sizeof d);
+    if (!detail)
+        return HR_E_MEMORY;
+    HR_TRY(hr_lower_weights(l, &(struct hr_pack_job){ .node = node,
+                                                      .conv = d.kernel,
+                                                      .conv_shape = &detail->shape,
+                                                      .out = &detail->packed }));
+    step.detail = detail;
     step.run = run_conv;
     step.multiply_adds = hr_node_multiply_adds(l->graph, node);
     step.weight_bytes = d.kernel->packed_bytes(&d.shape);
@@ -208,11 +214,17 @@ enum hr_status hr_lower_linear(struct hr_lowering *l, const struct hr_node *node
         .kernel = l->plan->kernels->linear,
         .shape = { x.c, y.c, x.stride, y.stride, node->attr.relu },
     };
-    HR_TRY(hr_packs_linear(l->packs, l->graph, node, d.kernel, &d.shape, l->pool, &d.packed));
     struct hr_step step = hr_step_for(l, node, &x, &y);
     hr_lower_read(l->plan, &step, &x);
     step.kernel = d.kernel->name;
-    step.detail = hr_lower_detail(l, &d, sizeof d);
+    struct linear_detail *detail = hr_lower_detail(l, &d, sizeof d);
+    if (!detail)
+        return HR_E_MEMORY;
+    HR_TRY(hr_lower_weights(l, &(struct hr_pack_job){ .node = node,
+                                                      .linear = d.kernel,
+                                                      .linear_shape = &detail->shape,
+                                                      .out = &detail->packed }));
+    step.detail = detail;
     step.run = run_linear;
     step.multiply_adds = hr_node_multiply_adds(l->graph, node);
     step.weight_bytes = d.kernel->packed_bytes(&d.shape);

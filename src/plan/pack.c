@@ -25,7 +25,14 @@ struct pack_key {
 
 struct pack_entry {
     struct pack_key key;
-    void *block;
+    const void *packed;
+};
+
+/* Packed forms made together lie in one block: large pages can hold it. */
+struct pack_slab {
+    struct pack_slab *next;
+    uint8_t *data;
+    size_t used;
 };
 
 struct hr_packs {
@@ -33,7 +40,8 @@ struct hr_packs {
     pthread_mutex_t lock; /* held while packing: a second session waits and then finds it */
     struct pack_entry *entries;
     size_t count, capacity, bytes;
-    float *scratch; /* weights as floats */
+    struct pack_slab *slabs; /* newest first */
+    float *scratch;          /* weights as floats */
     size_t scratch_floats;
     float *vectors; /* scale, bias and what they are made of */
     size_t vector_floats;
@@ -58,8 +66,12 @@ void hr_packs_destroy(struct hr_packs *packs)
     if (!packs)
         return;
     hr_packs_trim(packs);
-    for (size_t i = 0; i < packs->count; i++)
-        hr_mem_free(packs->entries[i].block);
+    while (packs->slabs) {
+        struct pack_slab *slab = packs->slabs;
+        packs->slabs = slab->next;
+        hr_mem_free(slab->data);
+        hr_mem_free(slab);
+    }
     hr_mem_free(packs->entries);
     pthread_mutex_destroy(&packs->lock);
     hr_mem_free(packs);
@@ -83,29 +95,47 @@ size_t hr_packs_bytes(struct hr_packs *packs)
     return bytes;
 }
 
-static void *find(const struct hr_packs *packs, const struct pack_key *key)
+static const void *find(const struct hr_packs *packs, const struct pack_key *key)
 {
     for (size_t i = 0; i < packs->count; i++) {
         const struct pack_key *k = &packs->entries[i].key;
         if (k->weight == key->weight && k->kernel == key->kernel && k->bytes == key->bytes &&
             k->c == key->c && k->k == key->k)
-            return packs->entries[i].block;
+            return packs->entries[i].packed;
     }
     return NULL;
 }
 
-/* A block of key->bytes in the cache for the caller to fill, or NULL. */
-static void *add(struct hr_packs *packs, const struct pack_key *key)
+/* Room for `count` entries of `bytes` in all. */
+static enum hr_status add_slab(struct hr_packs *packs, size_t count, size_t bytes)
 {
-    if (hr_mem_grow((void **)&packs->entries, &packs->capacity, packs->count + 1,
-                    sizeof *packs->entries) != HR_OK)
-        return NULL;
-    void *block = hr_mem_alloc_raw(key->bytes, 1);
-    if (!block)
-        return NULL;
-    packs->entries[packs->count++] = (struct pack_entry){ *key, block };
-    packs->bytes += key->bytes;
+    HR_TRY(hr_mem_grow((void **)&packs->entries, &packs->capacity, packs->count + count,
+                       sizeof *packs->entries));
+    struct pack_slab *slab = hr_mem_alloc(1, sizeof *slab);
+    uint8_t *data = slab ? hr_mem_alloc_raw(bytes, 1) : NULL;
+    if (!data) {
+        hr_mem_free(slab);
+        return HR_E_MEMORY;
+    }
+    hr_mem_prefer_huge(data, bytes);
+    *slab = (struct pack_slab){ packs->slabs, data, 0 };
+    packs->slabs = slab;
+    return HR_OK;
+}
+
+/* Room for one packed form in the newest slab. */
+static void *take(struct hr_packs *packs, size_t bytes)
+{
+    struct pack_slab *slab = packs->slabs;
+    void *block = slab->data + slab->used;
+    slab->used += bytes;
     return block;
+}
+
+static void remember(struct hr_packs *packs, const struct pack_key *key, const void *packed)
+{
+    packs->entries[packs->count++] = (struct pack_entry){ *key, packed };
+    packs->bytes += key->bytes;
 }
 
 /* The tensor of a node's parameter, or NULL in *out if the node has none in this role. */
@@ -165,7 +195,7 @@ static void convert_task(void *context, size_t task, size_t task_count)
 
 static void spread(struct hr_pool *pool, hr_task_fn *fn, void *job, size_t bytes)
 {
-    const size_t parts = pool && bytes >= PARALLEL_BYTES ? 4 * (size_t)hr_pool_threads(pool) : 1;
+    const size_t parts = pool && bytes >= PARALLEL_BYTES ? (size_t)hr_pool_threads(pool) : 1;
     if (parts == 1)
         fn(job, 0, 1);
     else
@@ -259,127 +289,108 @@ static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph
 
 /* ---- Packing ------------------------------------------------------------------------------- */
 
-struct conv_job {
-    const struct hr_conv_kernel *kernel;
-    const struct hr_conv_shape *shape;
+/* What the tasks of one job share. */
+struct packing {
+    const struct hr_pack_job *job;
     const float *w;
     struct folded f;
+    bool transposed; /* LINEAR: w is [k][c] */
     void *packed;
 };
 
 static void conv_task(void *context, size_t task, size_t task_count)
 {
-    const struct conv_job *job = context;
-    job->kernel->pack(job->packed, job->shape, job->w, job->f.scale, job->f.bias, task, task_count);
+    const struct packing *p = context;
+    p->job->conv->pack(p->packed, p->job->conv_shape, p->w, p->f.scale, p->f.bias, task,
+                       task_count);
 }
-
-static enum hr_status pack_conv(struct hr_packs *packs, const struct hr_graph *graph,
-                                const struct hr_node *node, const struct hr_conv_kernel *kernel,
-                                const struct hr_conv_shape *shape, struct hr_pool *pool,
-                                const void **out)
-{
-    const struct hr_tensor *weight;
-    HR_TRY(param_tensor(packs, graph, node, HR_ROLE_WEIGHT, &weight));
-    if (!weight)
-        return hr_fail(HR_E_INTERNAL, "%s: a convolution without weights", node->name);
-    const struct pack_key key = { weight, kernel, kernel->packed_bytes(shape), shape->c, shape->k };
-    const void *known = find(packs, &key);
-    if (known) {
-        *out = known;
-        return HR_OK;
-    }
-
-    struct conv_job job = { .kernel = kernel, .shape = shape };
-    HR_TRY(fold_vectors(packs, graph, node, shape->k, &job.f));
-    HR_TRY(as_floats(packs, weight, pool, &job.w));
-    job.packed = add(packs, &key);
-    if (!job.packed)
-        return HR_E_MEMORY;
-    spread(pool, conv_task, &job, key.bytes);
-    if (key.bytes >= FORGET_BYTES)
-        hr_store_forget(packs->weights, weight);
-    *out = job.packed;
-    return HR_OK;
-}
-
-enum hr_status hr_packs_conv(struct hr_packs *packs, const struct hr_graph *graph,
-                             const struct hr_node *node, const struct hr_conv_kernel *kernel,
-                             const struct hr_conv_shape *shape, struct hr_pool *pool,
-                             const void **out)
-{
-    /* Workers flush denormals; so must this thread, or bits would depend on who packs. */
-    pthread_mutex_lock(&packs->lock);
-    const uint32_t fp = hr_fp_enter();
-    const enum hr_status status = pack_conv(packs, graph, node, kernel, shape, pool, out);
-    hr_fp_leave(fp);
-    pthread_mutex_unlock(&packs->lock);
-    return status;
-}
-
-struct linear_job {
-    const struct hr_linear_kernel *kernel;
-    const struct hr_linear_shape *shape;
-    const float *w, *bias;
-    bool transposed;
-    void *packed;
-};
 
 static void linear_task(void *context, size_t task, size_t task_count)
 {
-    const struct linear_job *job = context;
-    job->kernel->pack(job->packed, job->shape, job->w, job->transposed, job->bias, task,
-                      task_count);
+    const struct packing *p = context;
+    p->job->linear->pack(p->packed, p->job->linear_shape, p->w, p->transposed, p->f.bias, task,
+                         task_count);
 }
 
-static enum hr_status pack_linear(struct hr_packs *packs, const struct hr_graph *graph,
-                                  const struct hr_node *node, const struct hr_linear_kernel *kernel,
-                                  const struct hr_linear_shape *shape, struct hr_pool *pool,
-                                  const void **out)
+static enum hr_status key_of(const struct hr_packs *packs, const struct hr_graph *graph,
+                             const struct hr_pack_job *job, struct pack_key *out)
 {
     const struct hr_tensor *weight;
-    HR_TRY(param_tensor(packs, graph, node, HR_ROLE_WEIGHT, &weight));
+    HR_TRY(param_tensor(packs, graph, job->node, HR_ROLE_WEIGHT, &weight));
     if (!weight)
-        return hr_fail(HR_E_INTERNAL, "%s: a linear layer without weights", node->name);
-    const struct pack_key key = { weight, kernel, kernel->packed_bytes(shape), shape->c, shape->k };
-    const void *known = find(packs, &key);
-    if (known) {
-        *out = known;
-        return HR_OK;
-    }
+        return hr_fail(HR_E_INTERNAL, "%s: a layer without weights", job->node->name);
+    if (job->conv)
+        *out = (struct pack_key){ weight, job->conv, job->conv->packed_bytes(job->conv_shape),
+                                  job->conv_shape->c, job->conv_shape->k };
+    else
+        *out = (struct pack_key){ weight, job->linear, job->linear->packed_bytes(job->linear_shape),
+                                  job->linear_shape->c, job->linear_shape->k };
+    out->bytes = hr_round_up(out->bytes, HR_ALIGN_BYTES);
+    return HR_OK;
+}
 
-    struct linear_job job = { .kernel = kernel, .shape = shape };
-    struct folded f;
-    HR_TRY(fold_vectors(packs, graph, node, shape->k, &f));
-    job.bias = f.bias;
-    /* PyTorch's [out,in] arrives as a view of [in,out] with swapped strides: read it as it lies. */
+/* PyTorch's linear weights [out,in] arrive as a view of [in,out] with swapped strides: they are
+ * read as they lie. */
+static bool lies_transposed(const struct hr_tensor *weight)
+{
     struct hr_tensor turned = *weight;
     turned.shape.dim[0] = weight->shape.dim[1];
     turned.shape.dim[1] = weight->shape.dim[0];
     turned.stride[0] = weight->stride[1];
     turned.stride[1] = weight->stride[0];
-    job.transposed = !plain_floats(weight) && plain_floats(&turned);
-    if (job.transposed)
-        job.w = turned.data;
+    return !plain_floats(weight) && plain_floats(&turned);
+}
+
+static enum hr_status pack_one(struct hr_packs *packs, const struct hr_graph *graph,
+                               const struct hr_pack_job *job, const struct pack_key *key,
+                               struct hr_pool *pool)
+{
+    struct packing p = { .job = job };
+    HR_TRY(fold_vectors(packs, graph, job->node, key->k, &p.f));
+    p.transposed = job->linear && lies_transposed(key->weight);
+    if (p.transposed)
+        p.w = key->weight->data;
     else
-        HR_TRY(as_floats(packs, weight, pool, &job.w));
-    job.packed = add(packs, &key);
-    if (!job.packed)
-        return HR_E_MEMORY;
-    spread(pool, linear_task, &job, key.bytes);
-    if (key.bytes >= FORGET_BYTES)
-        hr_store_forget(packs->weights, weight);
-    *out = job.packed;
+        HR_TRY(as_floats(packs, key->weight, pool, &p.w));
+    p.packed = take(packs, key->bytes);
+    spread(pool, job->conv ? conv_task : linear_task, &p, key->bytes);
+    if (key->bytes >= FORGET_BYTES)
+        hr_store_forget(packs->weights, key->weight);
+    remember(packs, key, p.packed);
     return HR_OK;
 }
 
-enum hr_status hr_packs_linear(struct hr_packs *packs, const struct hr_graph *graph,
-                               const struct hr_node *node, const struct hr_linear_kernel *kernel,
-                               const struct hr_linear_shape *shape, struct hr_pool *pool,
-                               const void **out)
+static enum hr_status make(struct hr_packs *packs, const struct hr_graph *graph,
+                           const struct hr_pack_job *jobs, size_t count, struct hr_pool *pool)
+{
+    struct pack_key key;
+    size_t new_count = 0, new_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        HR_TRY(key_of(packs, graph, &jobs[i], &key));
+        if (find(packs, &key))
+            continue;
+        new_count++;
+        if (!hr_size_add(&new_bytes, new_bytes, key.bytes))
+            return hr_fail(HR_E_LIMIT, "packed weights are larger than can be addressed");
+    }
+    if (new_count > 0)
+        HR_TRY(add_slab(packs, new_count, new_bytes));
+    for (size_t i = 0; i < count; i++) {
+        HR_TRY(key_of(packs, graph, &jobs[i], &key));
+        if (!find(packs, &key))
+            HR_TRY(pack_one(packs, graph, &jobs[i], &key, pool));
+        *jobs[i].out = find(packs, &key);
+    }
+    return HR_OK;
+}
+
+enum hr_status hr_packs_make(struct hr_packs *packs, const struct hr_graph *graph,
+                             const struct hr_pack_job *jobs, size_t count, struct hr_pool *pool)
 {
     pthread_mutex_lock(&packs->lock);
+    /* Workers flush denormals; so must this thread, or bits would depend on who packs. */
     const uint32_t fp = hr_fp_enter();
-    const enum hr_status status = pack_linear(packs, graph, node, kernel, shape, pool, out);
+    const enum hr_status status = make(packs, graph, jobs, count, pool);
     hr_fp_leave(fp);
     pthread_mutex_unlock(&packs->lock);
     return status;

@@ -18,20 +18,25 @@ enum hr_status hr_packs_create(struct hr_packs **out,
                                const struct hr_store *weights) HR_WARN_UNUSED;
 void hr_packs_destroy(struct hr_packs *packs); /* after the last plan; NULL is allowed */
 
-/* The packed form of a CONV's weights with its batch norm multiplied in (scale = gamma /
- * sqrt(variance + epsilon) in double, rounded to float; bias = beta + (bias - mean) * scale in
- * double, with the scale as it was before rounding, rounded to float), valid until destroy.  A
- * packed form depends on the weights, the kernel and the channel counts, never on the plane, so one
- * serves every picture size.  `pool` may be NULL.  HR_E_MISMATCH naming the parameter when it is
- * missing, has another shape, or makes the norm infinite. */
-enum hr_status hr_packs_conv(struct hr_packs *packs, const struct hr_graph *graph,
-                             const struct hr_node *node, const struct hr_conv_kernel *kernel,
-                             const struct hr_conv_shape *shape, struct hr_pool *pool,
-                             const void **out) HR_WARN_UNUSED;
-enum hr_status hr_packs_linear(struct hr_packs *packs, const struct hr_graph *graph,
-                               const struct hr_node *node, const struct hr_linear_kernel *kernel,
-                               const struct hr_linear_shape *shape, struct hr_pool *pool,
-                               const void **out) HR_WARN_UNUSED;
+/* The weights of one node, wanted in the form of one kernel: of a CONV (`conv` set) or a LINEAR. */
+struct hr_pack_job {
+    const struct hr_node *node;
+    const struct hr_conv_kernel *conv;
+    const struct hr_conv_shape *conv_shape;
+    const struct hr_linear_kernel *linear;
+    const struct hr_linear_shape *linear_shape;
+    const void **out; /* receives the packed form, valid until the packs are destroyed */
+};
+
+/* Packs what is not packed yet, in one block of memory, and points every job's *out at its packed
+ * form.  Batch norm is multiplied in: scale = gamma / sqrt(variance + epsilon) in double, rounded
+ * to float; bias = beta + (bias - mean) * scale in double, with the scale as it was before
+ * rounding, rounded to float.  A packed form depends on the weights, the kernel and the channel
+ * counts, never on the plane, so one serves every picture size.  `pool` may be NULL.  HR_E_MISMATCH
+ * naming the parameter when it is missing, has another shape, or makes the norm infinite. */
+enum hr_status hr_packs_make(struct hr_packs *packs, const struct hr_graph *graph,
+                             const struct hr_pack_job *jobs, size_t count,
+                             struct hr_pool *pool) HR_WARN_UNUSED;
 
 /* Frees what only packing needed; called once a plan is made. */
 void hr_packs_trim(struct hr_packs *packs);

@@ -86,7 +86,7 @@ static void sum_up(struct hr_plan *p)
 static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, struct hr_packs *packs,
                            const struct hr_plan_options *options, struct hr_pool *pool)
 {
-    struct hr_lowering l = { .plan = p, .graph = graph, .packs = packs, .pool = pool };
+    struct hr_lowering l = { .plan = p, .graph = graph };
     p->kernels = options->kernels;
     p->threads = options->threads;
     p->exact = options->exact;
@@ -96,6 +96,9 @@ static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, stru
     enum hr_status status = l.block ? hr_lower_graph(&l) : HR_E_MEMORY;
     if (status == HR_OK)
         status = keep_results(&l, options);
+    if (status == HR_OK)
+        status = hr_packs_make(packs, graph, l.jobs, l.job_count, pool);
+    hr_mem_free(l.jobs);
     hr_mem_free(l.block);
     HR_TRY(status);
     reuse_dying_inputs(p);

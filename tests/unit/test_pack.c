@@ -115,11 +115,21 @@ static struct hr_store *weights_but(const char *except)
     return store;
 }
 
+static enum hr_status make_conv(struct hr_packs *packs, const struct hr_node *node,
+                                const struct hr_conv_kernel *kernel,
+                                const struct hr_conv_shape *shape, const void **out)
+{
+    const struct hr_pack_job job = {
+        .node = node, .conv = kernel, .conv_shape = shape, .out = out
+    };
+    return hr_packs_make(packs, &graph, &job, 1, NULL);
+}
+
 static const struct copied *pack(struct hr_packs *packs, const struct hr_node *node,
-                                 const struct hr_conv_kernel *kernel, struct hr_pool *pool)
+                                 const struct hr_conv_kernel *kernel)
 {
     const void *packed = NULL;
-    assert_int_equal(hr_packs_conv(packs, &graph, node, kernel, &conv_shape, pool, &packed), HR_OK);
+    assert_int_equal(make_conv(packs, node, kernel, &conv_shape, &packed), HR_OK);
     return packed;
 }
 
@@ -143,7 +153,7 @@ static void norm_is_folded_in_double(void **state)
     struct hr_store *store = weights_but(NULL);
     struct hr_packs *packs;
     assert_int_equal(hr_packs_create(&packs, store), HR_OK);
-    check_folded(pack(packs, &conv_node, &copy_conv, NULL));
+    check_folded(pack(packs, &conv_node, &copy_conv));
     hr_packs_destroy(packs);
     hr_store_destroy(store);
 }
@@ -155,17 +165,16 @@ static void each_is_packed_once(void **state)
     struct hr_packs *packs;
     assert_int_equal(hr_packs_create(&packs, store), HR_OK);
     packed_count = 0;
-    const struct copied *first = pack(packs, &conv_node, &copy_conv, NULL);
-    assert_ptr_equal(pack(packs, &conv_node, &copy_conv, NULL), first);
+    const struct copied *first = pack(packs, &conv_node, &copy_conv);
+    assert_ptr_equal(pack(packs, &conv_node, &copy_conv), first);
     assert_int_equal(packed_count, 1);
     /* The plane is no part of it: another picture size shares the packed form. */
     struct hr_conv_shape larger = conv_shape;
     larger.h = larger.w = larger.oh = larger.ow = 99;
     const void *again = NULL;
-    assert_int_equal(hr_packs_conv(packs, &graph, &conv_node, &copy_conv, &larger, NULL, &again),
-                     HR_OK);
+    assert_int_equal(make_conv(packs, &conv_node, &copy_conv, &larger, &again), HR_OK);
     assert_ptr_equal(again, first);
-    assert_ptr_not_equal(pack(packs, &conv_node, &other_conv, NULL), first);
+    assert_ptr_not_equal(pack(packs, &conv_node, &other_conv), first);
     assert_int_equal(packed_count, 2);
     assert_int_equal(hr_packs_bytes(packs), 2 * conv_bytes(&conv_shape));
     hr_packs_destroy(packs);
@@ -190,7 +199,7 @@ static void other_types_and_strides_are_converted(void **state)
         }
         struct hr_packs *packs;
         assert_int_equal(hr_packs_create(&packs, store), HR_OK);
-        check_folded(pack(packs, &conv_node, &copy_conv, NULL));
+        check_folded(pack(packs, &conv_node, &copy_conv));
         hr_packs_destroy(packs);
         hr_store_destroy(store);
     }
@@ -223,7 +232,7 @@ static void turned_and_unaligned_views_are_read_right(void **state)
         assert_int_equal(hr_store_add(store, "w", &t), HR_OK);
         struct hr_packs *packs;
         assert_int_equal(hr_packs_create(&packs, store), HR_OK);
-        check_folded(pack(packs, &conv_node, &copy_conv, NULL));
+        check_folded(pack(packs, &conv_node, &copy_conv));
         hr_packs_destroy(packs);
         hr_store_destroy(store);
     }
@@ -235,7 +244,7 @@ static void a_layer_without_norm_has_its_own_weights(void **state)
     struct hr_store *store = weights_but(NULL);
     struct hr_packs *packs;
     assert_int_equal(hr_packs_create(&packs, store), HR_OK);
-    const struct copied *got = pack(packs, &plain_node, &copy_conv, NULL);
+    const struct copied *got = pack(packs, &plain_node, &copy_conv);
     for (size_t i = 0; i < WEIGHTS; i++)
         assert_true(got->w[i] == value_of(i));
     for (size_t k = 0; k < K; k++)
@@ -260,9 +269,11 @@ static void linear_weights_are_read_as_they_lie(void **state)
         struct hr_packs *packs;
         const void *packed = NULL;
         assert_int_equal(hr_packs_create(&packs, store), HR_OK);
-        assert_int_equal(hr_packs_linear(packs, &graph, &linear_node, &copy_linear, &linear_shape,
-                                         NULL, &packed),
-                         HR_OK);
+        const struct hr_pack_job job = { .node = &linear_node,
+                                         .linear = &copy_linear,
+                                         .linear_shape = &linear_shape,
+                                         .out = &packed };
+        assert_int_equal(hr_packs_make(packs, &graph, &job, 1, NULL), HR_OK);
         assert_int_equal(was_transposed, turned);
         for (size_t i = 0; i < (size_t)C * K; i++)
             assert_true(((const float *)packed)[i] == value_of(i));
@@ -288,9 +299,7 @@ static void expect_failure(const char *name, const struct hr_shape *shape, float
     int untouched = 0;
     const void *packed = &untouched;
     assert_int_equal(hr_packs_create(&packs, store), HR_OK);
-    assert_int_equal(
-        hr_packs_conv(packs, &graph, &conv_node, &copy_conv, &conv_shape, NULL, &packed),
-        HR_E_MISMATCH);
+    assert_int_equal(make_conv(packs, &conv_node, &copy_conv, &conv_shape, &packed), HR_E_MISMATCH);
     assert_non_null(strstr(hr_last_message(), strcmp(name, "gamma") == 0 ? "variance" : name));
     assert_non_null(strstr(hr_last_message(), part));
     assert_ptr_equal(packed, &untouched);
