@@ -15,7 +15,7 @@
 /* Of the second-level cache of 512 KiB (Zen; Intel has more): a panel and the next one being
  * fetched, and the pixels that pass by. */
 #define CHUNK_BYTES ((size_t)112 << 10) /* larger: the next chunk pushes out this one */
-#define BLOCK_BYTES ((size_t)192 << 10)  /* larger: panels re-read pixels from the third level */
+#define BLOCK_BYTES ((size_t)192 << 10) /* larger: panels re-read pixels from the third level */
 #define SMALL_BYTES ((size_t)256 << 10) /* weights that stay in the second level with a block */
 
 /* How a convolution is cut up; follows from its shape. */
@@ -312,7 +312,7 @@ static void FN(strip_chunk)(const struct strip *strip, size_t tap0, size_t tap1)
         tile.count = left < P ? left : P;
         const size_t full = left / P < strip->last - i ? left / P : strip->last - i;
         FN(tile_place)(&tile, inside, border, strip->plane, &at, V, pixel, tap0, tap1, full);
-        float *const partial = strip->partial + i * P * V * VN;
+        float *const partial = strip->partial ? strip->partial + i * P * V * VN : NULL;
         tile.start = tap0 ? partial : packed;
         tile.start_step = tap0 ? V * VN : 0;
         tile.partial = to_be_continued ? partial : NULL;
@@ -357,7 +357,8 @@ static void FN(conv_run)(const struct hr_conv_call *call, size_t task, size_t ta
     const size_t last = all * (task + 1) / task_count;
     size_t at = all * task / task_count;
     struct strip strip = { .call = call, .cut = &cut, .plane = &plane };
-    strip.partial = (float *)call->scratch + task * FN(partial_floats)(&cut);
+    if (cut.chunk_taps < cut.taps)
+        strip.partial = (float *)call->scratch + task * FN(partial_floats)(&cut);
     const bool stream = FN(vector_floats)(&cut) * cut.vectors * sizeof(float) > SMALL_BYTES;
     while (at < last) {
         size_t tile = at % a_block; /* within its block; then within its panel */

@@ -133,7 +133,7 @@ static void run(const struct hr_conv_kernel *kernel, const struct conv_case *c,
                                        .residual = residual,
                                        .y = y,
                                        .packed = packed,
-                                       .scratch = scratch };
+                                       .scratch = scratch_bytes ? scratch : NULL };
     const size_t prepare = kernel->prepare ? kernel->prepare_tasks(&d->shape, c->n, c->threads) : 0;
     for (size_t t = prepare; t-- > 0;)
         kernel->prepare(&call, t, prepare);
