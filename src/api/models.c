@@ -189,9 +189,10 @@ hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_i
     info.multiply_adds = hr_graph_multiply_adds(graph);
     hr_graph_destroy(graph);
     count_parameters(&info, hr_model_weights(m));
-    hr_model_checksum(m, info.checksum);
-    *out = info;
-    return HRNET_OK;
+    const enum hr_status hashed = hr_model_checksum(m, info.checksum);
+    if (hashed == HR_OK)
+        *out = info;
+    return PUBLIC(hashed);
 }
 
 hrnet_status hrnet_model_recipe(const hrnet_model *model, struct hrnet_recipe *out)
@@ -286,7 +287,9 @@ hrnet_status hrnet_model_verify(hrnet_model *model, struct hrnet_verify_report *
     const float *want = hr_model_stored_self_test(model->model);
     if (stored) {
         char hex[65];
-        hr_model_checksum(model->model, hex);
+        const enum hr_status status = hr_model_checksum(model->model, hex);
+        if (status != HR_OK)
+            return PUBLIC(status);
         report.checksum_stored = 1;
         report.checksum_passed = strcmp(hex, stored) == 0;
     }

@@ -49,8 +49,9 @@ const struct hr_zoo_weights *hr_model_published(const struct hr_model *model);
 enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t height,
                               int64_t width, struct hr_graph **out) HR_WARN_UNUSED;
 
-/* SHA-256 over names, shapes and bytes of all weights in order (not the metadata), as hex. */
-void hr_model_checksum(const struct hr_model *model, char hex[65]);
+/* SHA-256 over names, shapes and float32 values of all weights in order (not the metadata), as hex.
+ */
+enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65]) HR_WARN_UNUSED;
 
 /* Writes the model: our own file (HR_FORMAT_SAFETENSORS: canonical names and the metadata of
  * docs/formats.md) or another family's (scheme names).  self_test: logits of the synthetic input

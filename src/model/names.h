@@ -62,9 +62,9 @@ enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
                               int classes, bool replace_head) HR_WARN_UNUSED;
 
 /* The reverse: the canonical store's tensors under another scheme's names and shapes, in that
- * scheme's order (PyTorch: num_batches_tracked 0, head biases 0 for Microsoft). */
+ * scheme's order; views, so that `canonical` must outlive it (PyTorch: num_batches_tracked 0, head
+ * biases 0). */
 enum hr_status hr_names_export(struct hr_store **out, const struct hr_store *canonical,
-                               const struct hr_zoo_row *row, int classes,
                                enum hr_scheme scheme) HR_WARN_UNUSED;
 
 #endif

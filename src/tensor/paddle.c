@@ -72,10 +72,10 @@ static enum hr_status read_dtype(enum hr_dtype *out, const struct hr_pickle *dty
     static const struct {
         const char *code;
         enum hr_dtype dtype;
-    } codes[] = { { "f4", HR_DTYPE_F32 }, { "f2", HR_DTYPE_F16 }, { "f8", HR_DTYPE_F64 },
-                  { "i1", HR_DTYPE_I8 },  { "u1", HR_DTYPE_U8 },  { "i2", HR_DTYPE_I16 },
+    } codes[] = { { "f4", HR_DTYPE_F32 },  { "f2", HR_DTYPE_F16 }, { "f8", HR_DTYPE_F64 },
+                  { "i1", HR_DTYPE_I8 },   { "u1", HR_DTYPE_U8 },  { "i2", HR_DTYPE_I16 },
                   { "u2", HR_DTYPE_BF16 }, { "i4", HR_DTYPE_I32 }, { "u4", HR_DTYPE_U32 },
-                  { "i8", HR_DTYPE_I64 }, { "u8", HR_DTYPE_U64 }, { "b1", HR_DTYPE_BOOL } };
+                  { "i8", HR_DTYPE_I64 },  { "u8", HR_DTYPE_U64 }, { "b1", HR_DTYPE_BOOL } };
     if (!hr_pickle_made_by(dtype, "numpy.dtype") || dtype->args->count < 1)
         return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' has no NumPy element type", f->name,
                        tensor);

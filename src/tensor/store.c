@@ -158,6 +158,17 @@ void hr_store_take_map(struct hr_store *store, struct hr_map *map)
     *map = (struct hr_map){ 0 };
 }
 
+enum hr_status hr_store_take_memory(struct hr_store *to, struct hr_store *from)
+{
+    HR_TRY(hr_mem_grow((void **)&to->blocks, &to->block_capacity,
+                       to->block_count + from->block_count, sizeof *to->blocks));
+    for (size_t i = 0; i < from->block_count; i++)
+        to->blocks[to->block_count++] = from->blocks[i];
+    from->block_count = 0;
+    hr_store_take_map(to, &from->map);
+    return HR_OK;
+}
+
 size_t hr_store_count(const struct hr_store *store)
 {
     return store->count;

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A model: matched weights, labels, recipe.  Our own file is a safetensors file whose metadata keys
+ * start with "hrnet."; any other weight file gets its family's defaults instead. */
+#include "model/model.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/text.h"
+
+#define FILE_VERSION "1" /* of our metadata */
+
+struct hr_model {
+    int references; /* atomic */
+    struct hr_store *weights;
+    struct hr_match match;
+    struct hr_recipe recipe;
+    struct hr_labels labels;
+    enum hr_fuse_order fuse_order;
+    enum hr_format format;
+    const struct hr_zoo_weights *published;
+    char *checksum;   /* stored in the file; NULL if none */
+    float *self_test; /* stored in the file, [classes]; NULL if none */
+};
+
+struct hr_model *hr_model_ref(struct hr_model *model)
+{
+    __atomic_add_fetch(&model->references, 1, __ATOMIC_RELAXED);
+    return model;
+}
+
+void hr_model_unref(struct hr_model *model)
+{
+    if (!model || __atomic_sub_fetch(&model->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    hr_store_destroy(model->weights);
+    hr_labels_fini(&model->labels);
+    hr_mem_free(model->checksum);
+    hr_mem_free(model->self_test);
+    hr_mem_free(model);
+}
+
+/* ---- Labels ---- */
+
+static enum hr_status copy_labels(struct hr_labels *out, const struct hr_labels *labels)
+{
+    out->names = hr_mem_alloc(labels->count, sizeof *out->names);
+    if (!out->names)
+        return HR_E_MEMORY;
+    for (; out->count < labels->count; out->count++)
+        if (!(out->names[out->count] = hr_mem_strdup(labels->names[out->count])))
+            return HR_E_MEMORY;
+    return HR_OK;
+}
+
+static enum hr_status labels_from_json(struct hr_labels *out, const char *text)
+{
+    json_error_t error;
+    json_t *list = json_loads(text, 0, &error), *item;
+    enum hr_status status = HR_OK;
+    size_t i;
+    if (!json_is_array(list)) {
+        json_decref(list);
+        return hr_fail(HR_E_FORMAT, "metadata hrnet.labels is no JSON list");
+    }
+    out->names = hr_mem_alloc(json_array_size(list), sizeof *out->names);
+    status = out->names ? HR_OK : HR_E_MEMORY;
+    json_array_foreach(list, i, item)
+    {
+        if (status == HR_OK && !json_is_string(item))
+            status = hr_fail(HR_E_FORMAT, "metadata hrnet.labels: entry %zu is no text", i);
+        if (status == HR_OK && !(out->names[i] = hr_mem_strdup(json_string_value(item))))
+            status = HR_E_MEMORY;
+        if (status != HR_OK)
+            break;
+        out->count = i + 1;
+    }
+    json_decref(list);
+    return status;
+}
+
+static enum hr_status settle_labels(struct hr_model *m, const struct hr_model_options *o,
+                                    const struct hr_store *file)
+{
+    const char *own = hr_store_meta(file, "hrnet.labels");
+    if (o->labels)
+        HR_TRY(copy_labels(&m->labels, o->labels));
+    else if (own && !m->match.head_replaced)
+        HR_TRY(labels_from_json(&m->labels, own));
+    else if (m->match.classes == 1000)
+        HR_TRY(hr_labels_imagenet(&m->labels));
+    if (m->labels.count != 0 && m->labels.count != (size_t)m->match.classes)
+        return hr_fail(HR_E_MISMATCH,
+                       "%zu labels do not fit the model's %d classes: give one label a class",
+                       m->labels.count, m->match.classes);
+    return HR_OK;
+}
+
+/* ---- Our own metadata ---- */
+
+static enum hr_status settle_recipe(struct hr_model *m, const struct hr_model_options *o,
+                                    const struct hr_store *file)
+{
+    static const char *const defaults[HR_SCHEME_COUNT] = { [HR_SCHEME_PADDLE] = "opencv",
+                                                           [HR_SCHEME_PADDLE_2_0] = "opencv",
+                                                           [HR_SCHEME_MICROSOFT] = "pillow",
+                                                           [HR_SCHEME_TIMM] = "pillow-bicubic" };
+    const char *own = hr_store_meta(file, "hrnet.recipe");
+    if (o->recipe) {
+        m->recipe = *o->recipe;
+        return HR_OK;
+    }
+    if (own)
+        return hr_recipe_parse(&m->recipe, own);
+    return hr_recipe_named(&m->recipe,
+                           m->published ? m->published->recipe : defaults[m->match.is.scheme]);
+}
+
+static enum hr_status read_self_test(struct hr_model *m, const struct hr_store *file)
+{
+    const char *text = hr_store_meta(file, "hrnet.self_test");
+    json_t *list, *item;
+    size_t i;
+    bool valid = true;
+    if (!text || m->match.head_replaced)
+        return HR_OK;
+    list = json_loads(text, 0, NULL);
+    valid = json_is_array(list) && json_array_size(list) == (size_t)m->match.classes;
+    if (valid && !(m->self_test = hr_mem_alloc((size_t)m->match.classes, sizeof(float)))) {
+        json_decref(list);
+        return HR_E_MEMORY;
+    }
+    json_array_foreach(list, i, item)
+    {
+        valid = valid && json_is_number(item);
+        if (!valid)
+            break;
+        m->self_test[i] = (float)json_number_value(item);
+    }
+    json_decref(list);
+    return valid ? HR_OK
+                 : hr_fail(HR_E_FORMAT, "metadata hrnet.self_test is no list of %d numbers",
+                           m->match.classes);
+}
+
+/* What our own file says of itself must agree with its tensors. */
+static enum hr_status read_own(struct hr_model *m, const struct hr_store *file)
+{
+    const char *version = hr_store_meta(file, "hrnet.version");
+    const char *architecture = hr_store_meta(file, "hrnet.architecture");
+    const char *order = hr_store_meta(file, "hrnet.fuse_order");
+    const char *checksum = hr_store_meta(file, "hrnet.checksum");
+    if (!version)
+        return HR_OK;
+    if (strcmp(version, FILE_VERSION) != 0)
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "the model file has format version %.20s, this program reads " FILE_VERSION
+                       ": update hrnet",
+                       version);
+    if (!architecture || strcmp(architecture, m->match.is.row->name) != 0)
+        return hr_fail(HR_E_MISMATCH,
+                       "the model file says it is %.60s, its tensors are those of %s",
+                       architecture ? architecture : "nothing", m->match.is.row->name);
+    if (order && strcmp(order, "microsoft") == 0)
+        m->fuse_order = HR_FUSE_MICROSOFT;
+    if (checksum && !m->match.head_replaced && !(m->checksum = hr_mem_strdup(checksum)))
+        return HR_E_MEMORY;
+    return read_self_test(m, file);
+}
+
+/* ---- Opening ---- */
+
+static void find_published(struct hr_model *m, const struct hr_store *file, const char *name)
+{
+    const char *own = hr_store_meta(file, "hrnet.published");
+    m->published = hr_zoo_weights_find(own ? own : hr_os_base_name(name));
+    if (m->published && m->published->sha256_prefix && m->match.is.scheme == HR_SCHEME_MICROSOFT)
+        m->match.is.scheme = HR_SCHEME_TIMM;
+}
+
+static enum hr_status fill(struct hr_model *m, struct hr_store *file, const char *name,
+                           const struct hr_model_options *o)
+{
+    const struct hr_zoo_row *expect = NULL;
+    if (o->architecture)
+        HR_TRY(hr_zoo_find(&expect, o->architecture));
+    m->format = hr_store_format(file);
+    HR_TRY(hr_names_match(&m->weights, &m->match, file, expect, o->classes, o->replace_head));
+    find_published(m, file, name);
+    HR_TRY(read_own(m, file));
+    if (o->fuse_order_set)
+        m->fuse_order = o->fuse_order;
+    HR_TRY(settle_recipe(m, o, file));
+    HR_TRY(hr_size_check(m->recipe.crop_height, m->recipe.crop_width));
+    HR_TRY(settle_labels(m, o, file));
+    return hr_store_take_memory(m->weights, file);
+}
+
+enum hr_status hr_model_from_store(struct hr_model **out, struct hr_store *store, const char *name,
+                                   const struct hr_model_options *options)
+{
+    static const struct hr_model_options defaults = { 0 };
+    struct hr_model *model = hr_mem_alloc(1, sizeof *model);
+    enum hr_status status = HR_E_MEMORY;
+    if (model) {
+        model->references = 1;
+        status = fill(model, store, name, options ? options : &defaults);
+    }
+    hr_store_destroy(store);
+    if (status != HR_OK) {
+        hr_model_unref(model);
+        return hr_fail_context(status, "%s", name);
+    }
+    *out = model;
+    return HR_OK;
+}
+
+enum hr_status hr_model_open(struct hr_model **out, const char *path,
+                             const struct hr_model_options *options)
+{
+    struct hr_store *store;
+    HR_TRY(hr_store_open(&store, path));
+    return hr_model_from_store(out, store, path, options);
+}
+
+enum hr_status hr_model_open_memory(struct hr_model **out, const void *data, size_t size,
+                                    const char *name, const struct hr_model_options *options)
+{
+    struct hr_store *store;
+    HR_TRY(hr_store_open_memory(&store, data, size, name));
+    return hr_model_from_store(out, store, name, options);
+}
+
+/* ---- Asking ---- */
+
+const struct hr_zoo_row *hr_model_row(const struct hr_model *model)
+{
+    return model->match.is.row;
+}
+
+enum hr_fuse_order hr_model_fuse_order(const struct hr_model *model)
+{
+    return model->fuse_order;
+}
+
+int hr_model_classes(const struct hr_model *model)
+{
+    return model->match.classes;
+}
+
+const struct hr_match *hr_model_match(const struct hr_model *model)
+{
+    return &model->match;
+}
+
+const struct hr_recipe *hr_model_recipe(const struct hr_model *model)
+{
+    return &model->recipe;
+}
+
+const struct hr_labels *hr_model_labels(const struct hr_model *model)
+{
+    return &model->labels;
+}
+
+const struct hr_store *hr_model_weights(const struct hr_model *model)
+{
+    return model->weights;
+}
+
+enum hr_format hr_model_format(const struct hr_model *model)
+{
+    return model->format;
+}
+
+const struct hr_zoo_weights *hr_model_published(const struct hr_model *model)
+{
+    return model->published;
+}
+
+const char *hr_model_stored_checksum(const struct hr_model *model)
+{
+    return model->checksum;
+}
+
+const float *hr_model_stored_self_test(const struct hr_model *model)
+{
+    return model->self_test;
+}
+
+enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t height,
+                              int64_t width, struct hr_graph **out)
+{
+    const struct hr_hrnet_options options = { n, height, width, model->match.classes,
+                                              model->fuse_order };
+    return hr_hrnet_build(out, model->match.is.row, &options);
+}
+
+/* Values are hashed as float32, so that the checksum does not depend on how a file stores them. */
+enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65])
+{
+    struct hr_sha256 hash;
+    uint8_t digest[32];
+    float *values = NULL;
+    size_t capacity = 0;
+    enum hr_status status = HR_OK;
+    hr_sha256_init(&hash);
+    for (size_t i = 0; i < hr_store_count(model->weights) && status == HR_OK; i++) {
+        const struct hr_tensor *t = hr_store_tensor(model->weights, i);
+        const char *name = hr_store_name(model->weights, i);
+        const struct hr_shape_text shape = hr_shape_str(&t->shape);
+        size_t elements = 0;
+        status = hr_shape_elements(&t->shape, &elements);
+        hr_sha256_update(&hash, name, strlen(name) + 1);
+        hr_sha256_update(&hash, shape.s, strlen(shape.s) + 1);
+        if (status == HR_OK && t->dtype == HR_DTYPE_F32 && hr_tensor_contiguous(t)) {
+            hr_sha256_update(&hash, t->data, elements * sizeof(float));
+        } else if (status == HR_OK) {
+            status = hr_mem_grow((void **)&values, &capacity, elements, sizeof *values);
+            if (status == HR_OK) {
+                hr_tensor_to_f32(values, t);
+                hr_sha256_update(&hash, values, elements * sizeof(float));
+            }
+        }
+        hr_store_forget(model->weights, t);
+    }
+    hr_mem_free(values);
+    hr_sha256_final(&hash, digest);
+    hr_hex(hex, digest);
+    return status;
+}
+
+/* ---- Saving ---- */
+
+static enum hr_status set_json(struct hr_store *store, const char *key, json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    const enum hr_status status =
+        text ? hr_store_set_meta(store, key, text) : hr_fail(HR_E_MEMORY, "out of memory");
+    free(text);
+    json_decref(value);
+    return status;
+}
+
+static enum hr_status set_labels(struct hr_store *store, const struct hr_labels *labels)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < labels->count; i++) {
+        if (json_array_append_new(list, json_string(labels->names[i])) != 0) {
+            json_decref(list);
+            return hr_fail(HR_E_FORMAT, "label %zu is not UTF-8", i);
+        }
+    }
+    return set_json(store, "hrnet.labels", list);
+}
+
+static enum hr_status set_self_test(struct hr_store *store, const float *logits, int classes)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < classes; i++)
+        json_array_append_new(list, json_real((double)logits[i]));
+    return set_json(store, "hrnet.self_test", list);
+}
+
+static enum hr_status set_metadata(struct hr_store *store, const struct hr_model *m,
+                                   const float *self_test)
+{
+    struct hr_text recipe = { 0 };
+    char checksum[65], classes[16];
+    enum hr_status status;
+    snprintf(classes, sizeof classes, "%d", m->match.classes);
+    HR_TRY(hr_model_checksum(m, checksum));
+    HR_TRY(hr_store_set_meta(store, "hrnet.version", FILE_VERSION));
+    HR_TRY(hr_store_set_meta(store, "hrnet.architecture", m->match.is.row->name));
+    HR_TRY(hr_store_set_meta(store, "hrnet.classes", classes));
+    HR_TRY(hr_store_set_meta(store, "hrnet.precision", "fp32"));
+    HR_TRY(hr_store_set_meta(store, "hrnet.fuse_order",
+                             m->fuse_order == HR_FUSE_MICROSOFT ? "microsoft" : "paddle"));
+    HR_TRY(hr_store_set_meta(store, "hrnet.checksum", checksum));
+    if (m->published)
+        HR_TRY(hr_store_set_meta(store, "hrnet.published", m->published->name));
+    hr_recipe_print(&m->recipe, &recipe);
+    status = recipe.status;
+    if (status == HR_OK)
+        status = hr_store_set_meta(store, "hrnet.recipe", hr_text_str(&recipe));
+    hr_text_fini(&recipe);
+    if (status == HR_OK && m->labels.count)
+        status = set_labels(store, &m->labels);
+    if (status == HR_OK && self_test)
+        status = set_self_test(store, self_test, m->match.classes);
+    return status;
+}
+
+enum hr_status hr_model_save(const struct hr_model *model, const char *path, enum hr_format format,
+                             enum hr_scheme scheme, const float *self_test)
+{
+    struct hr_store *store = NULL;
+    HR_TRY(hr_names_export(&store, model->weights, scheme));
+    enum hr_status status = HR_OK;
+    if (format == HR_FORMAT_SAFETENSORS && scheme == HR_SCHEME_PADDLE)
+        status = set_metadata(store, model, self_test);
+    if (status == HR_OK)
+        status = hr_store_save(store, path, format);
+    hr_store_destroy(store);
+    return status;
+}
