@@ -13,6 +13,9 @@
 
 /* Below this a tensor is packed by the caller alone: waking others costs more. */
 #define PARALLEL_BYTES ((size_t)128 << 10)
+/* A large tensor is packed this much at a time, and let go in between: its two forms are never
+ * resident as a whole.  Smaller pays for more rounds, larger shows in the peak of memory. */
+#define ROUND_BYTES ((size_t)2 << 20)
 /* Tensors smaller than this stay mapped: their pages are shared with neighbours. */
 #define FORGET_BYTES ((size_t)8 << 10)
 
@@ -193,9 +196,13 @@ static void convert_task(void *context, size_t task, size_t task_count)
     hr_tensor_to_f32(job->dst + (size_t)first * job->inner, &slice);
 }
 
-static void spread(struct hr_pool *pool, hr_task_fn *fn, void *job, size_t bytes)
+static size_t parts_of(const struct hr_pool *pool, size_t bytes)
 {
-    const size_t parts = pool && bytes >= PARALLEL_BYTES ? (size_t)hr_pool_threads(pool) : 1;
+    return pool && bytes >= PARALLEL_BYTES ? hr_pool_threads(pool) : 1;
+}
+
+static void spread(struct hr_pool *pool, hr_task_fn *fn, void *job, size_t parts)
+{
     if (parts == 1)
         fn(job, 0, 1);
     else
@@ -220,7 +227,7 @@ static enum hr_status as_floats(struct hr_packs *packs, const struct hr_tensor *
     HR_TRY(hr_shape_elements(&t->shape, &elements));
     HR_TRY(reserve(&packs->scratch, &packs->scratch_floats, elements));
     struct convert_job job = { t, packs->scratch, elements / (size_t)t->shape.dim[0] };
-    spread(pool, convert_task, &job, elements * sizeof(float));
+    spread(pool, convert_task, &job, parts_of(pool, elements * sizeof(float)));
     *out = packs->scratch;
     return HR_OK;
 }
@@ -296,20 +303,21 @@ struct packing {
     struct folded f;
     bool transposed; /* LINEAR: w is [k][c] */
     void *packed;
+    size_t round, rounds; /* tasks of this round, of all */
 };
 
 static void conv_task(void *context, size_t task, size_t task_count)
 {
     const struct packing *p = context;
-    p->job->conv->pack(p->packed, p->job->conv_shape, p->w, p->f.scale, p->f.bias, task,
-                       task_count);
+    p->job->conv->pack(p->packed, p->job->conv_shape, p->w, p->f.scale, p->f.bias,
+                       p->round * task_count + task, p->rounds * task_count);
 }
 
 static void linear_task(void *context, size_t task, size_t task_count)
 {
     const struct packing *p = context;
-    p->job->linear->pack(p->packed, p->job->linear_shape, p->w, p->transposed, p->f.bias, task,
-                         task_count);
+    p->job->linear->pack(p->packed, p->job->linear_shape, p->w, p->transposed, p->f.bias,
+                         p->round * task_count + task, p->rounds * task_count);
 }
 
 static enum hr_status key_of(const struct hr_packs *packs, const struct hr_graph *graph,
@@ -341,6 +349,20 @@ static bool lies_transposed(const struct hr_tensor *weight)
     return !plain_floats(weight) && plain_floats(&turned);
 }
 
+/* Lets go of the rows that round `round` has packed, if parts are ranges of rows; if a kernel cuts
+ * otherwise, pages come back when they are read. */
+static void forget_round(const struct hr_packs *packs, const struct hr_tensor *t, size_t round,
+                         size_t rounds)
+{
+    struct hr_tensor rows = *t;
+    const int64_t count = t->shape.dim[0];
+    const int64_t first = count * (int64_t)round / (int64_t)rounds;
+    rows.shape.dim[0] = count * (int64_t)(round + 1) / (int64_t)rounds - first;
+    rows.data =
+        (const uint8_t *)t->data + (size_t)(first * t->stride[0]) * hr_dtype_bytes(t->dtype);
+    hr_store_forget(packs->weights, &rows);
+}
+
 static enum hr_status pack_one(struct hr_packs *packs, const struct hr_graph *graph,
                                const struct hr_pack_job *job, const struct pack_key *key,
                                struct hr_pool *pool)
@@ -353,7 +375,12 @@ static enum hr_status pack_one(struct hr_packs *packs, const struct hr_graph *gr
     else
         HR_TRY(as_floats(packs, key->weight, pool, &p.w));
     p.packed = take(packs, key->bytes);
-    spread(pool, job->conv ? conv_task : linear_task, &p, key->bytes);
+    p.rounds = 1 + key->bytes / ROUND_BYTES;
+    for (; p.round < p.rounds; p.round++) {
+        spread(pool, job->conv ? conv_task : linear_task, &p, parts_of(pool, key->bytes));
+        if (p.rounds > 1)
+            forget_round(packs, key->weight, p.round, p.rounds);
+    }
     if (key->bytes >= FORGET_BYTES)
         hr_store_forget(packs->weights, key->weight);
     remember(packs, key, p.packed);
