@@ -10,6 +10,13 @@
 #define HR_NOINLINE        __attribute__((noinline))
 #define HR_UNUSED          __attribute__((unused))
 
+/* Before a loop of few, constant rounds whose variables must become registers. */
+#if defined(__clang__)
+#define HR_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define HR_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 #define HR_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -16,12 +16,12 @@ HR_INLINE void FN(sum_row)(const struct hr_sum_call *call, size_t row, size_t te
     float *y = call->y + row * call->w * stride;
     for (size_t ox = 0; ox < call->w; ox++, y += stride) {
         const float *at[HR_SUM_TERMS];
-#pragma GCC unroll 5
+        HR_UNROLL
         for (size_t t = 0; t < terms; t++)
             at[t] = x[t] + (ox >> call->shift[t]) * stride;
         for (size_t i = 0; i < stride; i += VN) {
             VF sum = V_LOAD(at[0] + i);
-#pragma GCC unroll 5
+            HR_UNROLL
             for (size_t t = 1; t < terms; t++)
                 sum = V_ADD(sum, V_LOAD(at[t] + i));
             V_STORE(y + i, call->relu ? V_MAX(sum, V_ZERO()) : sum);
@@ -59,13 +59,13 @@ HR_INLINE void FN(pool_block)(float *y, const float *x, size_t pixels, size_t st
     VF total[POOL_VECTORS][3]; /* sums of 1, 2 and 4 eighths that wait for their other half */
     for (size_t e = 0; e < 8; e++) {
         VF sum[POOL_VECTORS];
-#pragma GCC unroll 4
+        HR_UNROLL
         for (size_t v = 0; v < vectors; v++)
             sum[v] = V_ZERO();
         for (size_t p = e * pixels / 8; p < (e + 1) * pixels / 8; p++)
-#pragma GCC unroll 4
-            for (size_t v = 0; v < vectors; v++)
-                sum[v] = V_ADD(sum[v], V_LOAD(x + p * stride + v * VN));
+            HR_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            sum[v] = V_ADD(sum[v], V_LOAD(x + p * stride + v * VN));
         for (size_t v = 0; v < vectors; v++) {
             size_t level = 0;
             for (; e >> level & 1; level++)

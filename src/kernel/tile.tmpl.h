@@ -41,15 +41,15 @@ HR_INLINE void FN(conv_steps)(size_t P, size_t V, VF acc[][3], const float *cons
 {
     for (size_t c = 0; c < count; c++, w += V * VN) {
         VF wv[3];
-#pragma GCC unroll 3
+        HR_UNROLL
         for (size_t v = 0; v < V; v++) {
             wv[v] = V_LOAD(w + v * VN);
             V_KEEP(wv[v]);
         }
-#pragma GCC unroll 16
+        HR_UNROLL
         for (size_t p = 0; p < P; p++) {
             const VF xv = V_BROADCAST(x[p] + c);
-#pragma GCC unroll 3
+            HR_UNROLL
             for (size_t v = 0; v < V; v++)
                 acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
         }
@@ -62,7 +62,7 @@ HR_INLINE void FN(conv_taps)(size_t P, size_t V, VF acc[][3], const struct tile 
     for (size_t i = 0; i < t->tap_count; i++) {
         const float *x[TILE_MAX];
         const float *w = t->weights + t->taps[i].weight;
-#pragma GCC unroll 16
+        HR_UNROLL
         for (size_t p = 0; p < P; p++)
             x[p] = (const float *)(base[p] + t->taps[i].offset[p]);
         size_t left = t->c;
@@ -70,7 +70,7 @@ HR_INLINE void FN(conv_taps)(size_t P, size_t V, VF acc[][3], const struct tile 
             __builtin_prefetch(*fetch, 0, 2);
             *fetch = *fetch < t->fetch_end ? *fetch + 64 : *fetch;
             FN(conv_steps)(P, V, acc, x, w, t->fetch_every);
-#pragma GCC unroll 16
+            HR_UNROLL
             for (size_t p = 0; p < P; p++)
                 x[p] += t->fetch_every;
             w += t->fetch_every * V * VN;
@@ -86,16 +86,16 @@ HR_INLINE void FN(conv_taps_alike)(size_t P, size_t V, VF acc[][3], const struct
     const struct tap *tap = t->taps, *const end = tap + t->tap_count;
     for (const float *w = t->weights + tap->weight; tap < end; tap++, w += V * VN) {
         VF wv[3];
-#pragma GCC unroll 3
+        HR_UNROLL
         for (size_t v = 0; v < V; v++) {
             wv[v] = V_LOAD(w + v * VN);
             V_KEEP(wv[v]);
         }
         const uintptr_t offset = tap->offset[0];
-#pragma GCC unroll 16
+        HR_UNROLL
         for (size_t p = 0; p < P; p++) {
             const VF xv = V_BROADCAST((const float *)(base[p] + offset));
-#pragma GCC unroll 3
+            HR_UNROLL
             for (size_t v = 0; v < V; v++)
                 acc[p][v] = V_FMA(xv, wv[v], acc[p][v]);
         }
@@ -105,11 +105,11 @@ HR_INLINE void FN(conv_taps_alike)(size_t P, size_t V, VF acc[][3], const struct
 HR_INLINE void FN(conv_store)(size_t P, size_t V, VF acc[][3], const struct tile *t, float *y,
                               const float *r, bool residual, bool relu)
 {
-#pragma GCC unroll 16
+    HR_UNROLL
     for (size_t p = 0; p < P; p++) {
         if (p >= t->count)
             break;
-#pragma GCC unroll 3
+        HR_UNROLL
         for (size_t v = 0; v < V; v++) {
             VF value = V_ADD(acc[p][v], V_ZERO());
             if (residual)
@@ -127,11 +127,11 @@ HR_INLINE void FN(conv_finish)(size_t P, size_t V, VF acc[][3], const struct til
 {
     if (t->partial) {
         float *const partial = t->partial + i * P * V * VN;
-#pragma GCC unroll 16
+        HR_UNROLL
         for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++)
-                V_STORE(partial + (p * V + v) * VN, acc[p][v]);
+            HR_UNROLL
+        for (size_t v = 0; v < V; v++)
+            V_STORE(partial + (p * V + v) * VN, acc[p][v]);
         return;
     }
     const size_t out = i * P * t->y_stride;
@@ -151,17 +151,17 @@ HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
 {
     const char *fetch = t->fetch;
     uintptr_t base[TILE_MAX];
-#pragma GCC unroll 16
+    HR_UNROLL
     for (size_t p = 0; p < P; p++)
         base[p] = t->base[p];
     for (size_t i = 0; i < t->repeat; i++) {
         VF acc[TILE_MAX][3];
         const float *const start = t->start + i * P * t->start_step;
-#pragma GCC unroll 16
+        HR_UNROLL
         for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 3
-            for (size_t v = 0; v < V; v++)
-                acc[p][v] = V_LOAD(start + p * t->start_step + v * VN);
+            HR_UNROLL
+        for (size_t v = 0; v < V; v++)
+            acc[p][v] = V_LOAD(start + p * t->start_step + v * VN);
         if (t->alike)
             FN(conv_taps_alike)(P, V, acc, t, base);
         else if (fetch < t->fetch_end)
@@ -169,7 +169,7 @@ HR_INLINE const char *FN(conv_tile)(size_t P, size_t V, const struct tile *t)
         else
             FN(conv_taps)(P, V, acc, t, base, false, &fetch);
         FN(conv_finish)(P, V, acc, t, i);
-#pragma GCC unroll 16
+        HR_UNROLL
         for (size_t p = 0; p < P; p++)
             base[p] += t->advance;
     }
@@ -202,18 +202,18 @@ static double FN(fma_peak)(size_t iterations, float *sink)
 {
     VF acc[PEAK_CHAINS];
     const VF half = V_SET1(0.5f);
-#pragma GCC unroll 32
+    HR_UNROLL
     for (size_t j = 0; j < PEAK_CHAINS; j++)
         acc[j] = V_ZERO();
     for (size_t i = 0; i < iterations; i++) {
-#pragma GCC unroll 32
+        HR_UNROLL
         for (size_t j = 0; j < PEAK_CHAINS; j++) {
             acc[j] = V_FMA(acc[j], half, half);
             V_KEEP(acc[j]);
         }
     }
     float lanes[VN];
-#pragma GCC unroll 32
+    HR_UNROLL
     for (size_t j = 0; j < PEAK_CHAINS; j++) {
         V_STOREU(lanes, acc[j]);
         *sink += lanes[j % VN];
