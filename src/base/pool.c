@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A team of threads.  A step is announced by raising `round`; each thread does its share and the
- * last to finish is seen through `working`.  Waiting spins for a moment and then sleeps on a
- * condition variable, so that idle workers cost nothing. */
+ * A team of threads.  A step is one atomic word: its round, how many tasks it has, and the next one
+ * that nobody has claimed.  Threads claim by adding 1, so a thread that sleeps, or that the system
+ * has given to another program, holds up nothing: the others take its tasks.  Waiting spins for a
+ * moment and then sleeps on a condition variable, so that idle workers cost nothing. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -18,20 +19,40 @@
 #define SPIN_IDLE    200
 #define SPIN_BRACKET 10000
 
+/* The word of a step: round (16 bits), task count (24), next task (24).  It says all that a claim
+ * needs: a claim of a step that has ended is seen by its own count, whatever has begun since.  A
+ * thread claims only when it sees a task left, so `next` passes the count by at most the number of
+ * threads. */
+#define TASK_BITS 24
+#define MAX_TASKS (((size_t)1 << TASK_BITS) - (1 << 12))
+
+static size_t word_next(uint64_t word)
+{
+    return word & (((uint64_t)1 << TASK_BITS) - 1);
+}
+
+static size_t word_count(uint64_t word)
+{
+    return word >> TASK_BITS & (((uint64_t)1 << TASK_BITS) - 1);
+}
+
+static bool word_has_task(uint64_t word)
+{
+    return word_next(word) < word_count(word);
+}
+
 struct worker {
     struct hr_pool *pool;
     pthread_t thread;
-    size_t index;
 };
 
 struct hr_pool {
-    /* The step: written by the caller before `round` rises, read by workers after. */
+    /* The step's work: written by the caller before `word` is, read by those with a claim. */
     hr_task_fn *fn;
     void *context;
-    size_t task_count;
     unsigned threads, started;
-    HR_ALIGNED(64) atomic_uint round;
-    HR_ALIGNED(64) atomic_uint working; /* workers that have not finished the step */
+    HR_ALIGNED(64) _Atomic uint64_t word;
+    HR_ALIGNED(64) atomic_size_t left; /* tasks that have not ended */
     atomic_bool bracket, stop;
     atomic_uint sleepers;
     atomic_bool caller_sleeps;
@@ -55,27 +76,25 @@ static unsigned spin_limit(struct hr_pool *pool)
     return atomic_load_explicit(&pool->bracket, memory_order_relaxed) ? SPIN_BRACKET : SPIN_IDLE;
 }
 
-/* Waits until `round` is no longer `seen`; returns the new one. */
-static unsigned await_round(struct hr_pool *pool, unsigned seen)
+/* Waits until there is a task to claim, or the pool stops. */
+static void await_task(struct hr_pool *pool)
 {
-    unsigned round;
     for (unsigned i = 0; i < spin_limit(pool); i++) {
-        if ((round = atomic_load_explicit(&pool->round, memory_order_acquire)) != seen)
-            return round;
+        if (word_has_task(atomic_load_explicit(&pool->word, memory_order_relaxed)) ||
+            atomic_load_explicit(&pool->stop, memory_order_relaxed))
+            return;
         relax();
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->sleepers, 1);
-    while ((round = atomic_load(&pool->round)) == seen)
+    while (!word_has_task(atomic_load(&pool->word)) && !atomic_load(&pool->stop))
         pthread_cond_wait(&pool->wake, &pool->mutex);
     atomic_fetch_sub(&pool->sleepers, 1);
     pthread_mutex_unlock(&pool->mutex);
-    return round;
 }
 
-static void raise_round(struct hr_pool *pool)
+static void wake_sleepers(struct hr_pool *pool)
 {
-    atomic_fetch_add(&pool->round, 1);
     if (atomic_load(&pool->sleepers) > 0) {
         pthread_mutex_lock(&pool->mutex);
         pthread_cond_broadcast(&pool->wake);
@@ -83,47 +102,44 @@ static void raise_round(struct hr_pool *pool)
     }
 }
 
-static void do_share(struct hr_pool *pool, size_t index)
+/* Claims and does tasks until none is left. */
+static void do_tasks(struct hr_pool *pool)
 {
-    for (size_t task = index; task < pool->task_count; task += pool->threads)
-        pool->fn(pool->context, task, pool->task_count);
-}
-
-static void finish_share(struct hr_pool *pool)
-{
-    if (atomic_fetch_sub(&pool->working, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
-        pthread_mutex_lock(&pool->mutex);
-        pthread_cond_signal(&pool->done);
-        pthread_mutex_unlock(&pool->mutex);
+    while (word_has_task(atomic_load_explicit(&pool->word, memory_order_relaxed))) {
+        const uint64_t claim = atomic_fetch_add(&pool->word, 1);
+        if (!word_has_task(claim))
+            return;
+        pool->fn(pool->context, word_next(claim), word_count(claim));
+        if (atomic_fetch_sub(&pool->left, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
+            pthread_mutex_lock(&pool->mutex);
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->mutex);
+        }
     }
 }
 
 static void *work(void *argument)
 {
-    struct worker *worker = argument;
-    struct hr_pool *pool = worker->pool;
-    unsigned seen = 0;
+    struct hr_pool *pool = ((struct worker *)argument)->pool;
     (void)hr_fp_enter();
-    for (;;) {
-        seen = await_round(pool, seen);
-        if (atomic_load(&pool->stop))
-            return NULL;
-        do_share(pool, worker->index);
-        finish_share(pool);
+    while (!atomic_load(&pool->stop)) {
+        await_task(pool);
+        do_tasks(pool);
     }
+    return NULL;
 }
 
 static void await_workers(struct hr_pool *pool)
 {
     const unsigned limit = pool->oversubscribed ? 1 : SPIN_BRACKET;
     for (unsigned i = 0; i < limit; i++) {
-        if (atomic_load_explicit(&pool->working, memory_order_acquire) == 0)
+        if (atomic_load_explicit(&pool->left, memory_order_acquire) == 0)
             return;
         relax();
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->caller_sleeps, true);
-    while (atomic_load(&pool->working) != 0)
+    while (atomic_load(&pool->left) != 0)
         pthread_cond_wait(&pool->done, &pool->mutex);
     atomic_store(&pool->caller_sleeps, false);
     pthread_mutex_unlock(&pool->mutex);
@@ -132,16 +148,17 @@ static void await_workers(struct hr_pool *pool)
 void hr_pool_run(struct hr_pool *pool, hr_task_fn *fn, void *context, size_t task_count)
 {
     const uint32_t saved = hr_fp_enter();
-    if (pool->threads == 1 || task_count <= 1) {
+    if (pool->threads == 1 || task_count <= 1 || task_count > MAX_TASKS) {
         for (size_t task = 0; task < task_count; task++)
             fn(context, task, task_count);
     } else {
+        const uint64_t round = (atomic_load(&pool->word) >> (2 * TASK_BITS)) + 1;
         pool->fn = fn;
         pool->context = context;
-        pool->task_count = task_count;
-        atomic_store(&pool->working, pool->threads - 1);
-        raise_round(pool);
-        do_share(pool, 0);
+        atomic_store(&pool->left, task_count);
+        atomic_store(&pool->word, round << (2 * TASK_BITS) | (uint64_t)task_count << TASK_BITS);
+        wake_sleepers(pool);
+        do_tasks(pool);
         await_workers(pool);
     }
     hr_fp_leave(saved);
@@ -179,7 +196,7 @@ enum hr_status hr_pool_create(struct hr_pool **out, unsigned threads)
     pthread_cond_init(&pool->done, NULL);
     for (unsigned i = 1; i < threads; i++) {
         struct worker *worker = &pool->workers[i];
-        *worker = (struct worker){ .pool = pool, .index = i };
+        worker->pool = pool;
         if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
             hr_pool_destroy(pool);
             return hr_fail(HR_E_MEMORY, "thread %u of %u could not be started", i + 1, threads);
@@ -195,7 +212,7 @@ void hr_pool_destroy(struct hr_pool *pool)
     if (!pool)
         return;
     atomic_store(&pool->stop, true);
-    raise_round(pool);
+    wake_sleepers(pool);
     for (unsigned i = 1; i <= pool->started; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->done);

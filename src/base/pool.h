@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A team of threads that runs one parallel step after another: static split, spin-then-sleep
- * barrier, no queue, no allocation after create. */
+ * A team of threads that runs one parallel step after another: tasks are claimed in order,
+ * spin-then-sleep barrier, no queue, no allocation after create. */
 #ifndef HR_BASE_POOL_H
 #define HR_BASE_POOL_H
 
@@ -18,7 +18,8 @@ typedef void hr_task_fn(void *context, size_t task, size_t task_count);
 enum hr_status hr_pool_create(struct hr_pool **out, unsigned threads) HR_WARN_UNUSED;
 unsigned hr_pool_threads(const struct hr_pool *pool);
 
-/* Runs tasks 0..task_count-1: thread t takes t, t+T, t+2T, ...  Returns when all are done.
+/* Runs tasks 0..task_count-1; free threads claim them in order, so which thread does which is open.
+ * Returns when all are done.
  * One caller at a time.  Cannot fail. */
 void hr_pool_run(struct hr_pool *pool, hr_task_fn *fn, void *context, size_t task_count);
 

@@ -64,6 +64,29 @@ static void sleepers_wake(void **state)
     hr_pool_destroy(pool);
 }
 
+static void add_task(void *context, size_t task, size_t task_count)
+{
+    (void)task_count;
+    atomic_fetch_add((atomic_size_t *)context, task + 1);
+}
+
+/* Steps so short that claims of one race with the start of the next. */
+static void short_steps_do_not_mix(void **state)
+{
+    struct hr_pool *pool = NULL;
+    (void)state;
+    assert_int_equal(hr_pool_create(&pool, 3), HR_OK);
+    hr_pool_begin(pool);
+    for (size_t i = 0; i < 20000; i++) {
+        const size_t tasks = 2 + i % 5;
+        atomic_size_t sum = 0;
+        hr_pool_run(pool, add_task, &sum, tasks);
+        assert_int_equal(atomic_load(&sum), tasks * (tasks + 1) / 2);
+    }
+    hr_pool_end(pool);
+    hr_pool_destroy(pool);
+}
+
 static void no_threads_is_refused(void **state)
 {
     struct hr_pool *pool = NULL;
@@ -76,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_task_once),
                                         cmocka_unit_test(sleepers_wake),
+                                        cmocka_unit_test(short_steps_do_not_mix),
                                         cmocka_unit_test(no_threads_is_refused) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
