@@ -14,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "network.h"
+#include "scalar_network.h"
 
 enum { BATCH = 3, CLASSES = 7, SIDE = 64, IMAGE = 3 * SIDE * SIDE };
 
@@ -52,6 +53,7 @@ struct setting {
     bool fast;       /* kernels that reorder sums too */
     int side;        /* 0: SIDE */
     const char *feature;
+    enum hr_fuse_order order;
 };
 
 /* A network of the fixture; `kernels` is borrowed until test_network_fini(). */
@@ -65,7 +67,7 @@ static struct test_network network(const struct setting *s, struct hr_kernels *k
     const int side = s->side ? s->side : SIDE;
     const struct test_network_options options = {
         .row = f.row[s->model],
-        .hrnet = { (int64_t)s->batch, side, side, CLASSES, HR_FUSE_PADDLE },
+        .hrnet = { (int64_t)s->batch, side, side, CLASSES, s->order },
         .weights = f.weights[s->model],
         .plan = { .kernels = kernels,
                   .threads = s->threads,
@@ -161,6 +163,23 @@ static void every_instruction_set_gives_the_same_bits(void **state)
         logits_of(&s, 1, got);
         assert_memory_equal(got, want, sizeof want);
     }
+}
+
+/* Both orders of the fuse sums, against a program that knows neither graphs nor kernels. */
+static void both_fuse_orders_equal_the_scalar_program(void **state)
+{
+    (void)state;
+    const enum hr_fuse_order orders[] = { HR_FUSE_PADDLE, HR_FUSE_MICROSOFT };
+    float want[2][CLASSES], got[CLASSES];
+    for (size_t i = 0; i < 2; i++) {
+        const struct setting s = { .batch = 1, .threads = 2, .order = orders[i] };
+        logits_of(&s, 1, got);
+        const uint32_t fp = hr_fp_enter();
+        scalar_network(f.row[0], f.weights[0], orders[i], f.x, SIDE, SIDE, want[i], CLASSES);
+        hr_fp_leave(fp);
+        assert_memory_equal(got, want[i], sizeof got);
+    }
+    assert_memory_not_equal(want[0], want[1], sizeof want[0]);
 }
 
 /* Two windows of one large picture, 32 px apart, run on their own: where borders cannot be seen,
@@ -259,6 +278,7 @@ int main(void)
         cmocka_unit_test(every_position_in_a_batch_is_alike),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(every_instruction_set_gives_the_same_bits),
+        cmocka_unit_test(both_fuse_orders_equal_the_scalar_program),
         cmocka_unit_test(moved_pictures_have_moved_maps),
         cmocka_unit_test(sessions_share_weights_and_run_side_by_side),
     };
