@@ -6,6 +6,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,10 +15,13 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 
-/* Looks before sleeping: about 2 us outside a bracket, 100 us inside one, where the next step is
- * near.  Larger burns CPU that others could use; smaller pays for a wake-up each step. */
-#define SPIN_IDLE    200
-#define SPIN_BRACKET 10000
+/* Looks before sleeping: the first HOT_LOOKS are a pause apart (about 5 us in all, longer than
+ * nearly every wait between steps), later ones give the CPU away, so that a waiting thread never
+ * holds up the one it waits for.  More hot looks waste the time of others; fewer pay a system call
+ * where a step was about to end.  Outside a bracket the next step may be long in coming. */
+#define HOT_LOOKS     400
+#define BRACKET_LOOKS 1000
+#define IDLE_LOOKS    200
 
 /* The word of a step: round (16 bits), task count (24), next task (24).  It says all that a claim
  * needs: a claim of a step that has ended is seen by its own count, whatever has begun since.  A
@@ -62,28 +66,34 @@ struct hr_pool {
     struct worker workers[];
 };
 
-static void relax(void)
+/* Passes the time before look number `look`. */
+static void relax(unsigned look)
 {
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+    if (look < HOT_LOOKS) {
+        __builtin_ia32_pause();
+        return;
+    }
 #endif
+    (void)look;
+    sched_yield();
 }
 
-static unsigned spin_limit(struct hr_pool *pool)
+static unsigned look_limit(struct hr_pool *pool)
 {
     if (pool->oversubscribed)
         return 1;
-    return atomic_load_explicit(&pool->bracket, memory_order_relaxed) ? SPIN_BRACKET : SPIN_IDLE;
+    return atomic_load_explicit(&pool->bracket, memory_order_relaxed) ? BRACKET_LOOKS : IDLE_LOOKS;
 }
 
 /* Waits until there is a task to claim, or the pool stops. */
 static void await_task(struct hr_pool *pool)
 {
-    for (unsigned i = 0; i < spin_limit(pool); i++) {
+    for (unsigned i = 0; i < look_limit(pool); i++) {
         if (word_has_task(atomic_load_explicit(&pool->word, memory_order_relaxed)) ||
             atomic_load_explicit(&pool->stop, memory_order_relaxed))
             return;
-        relax();
+        relax(i);
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->sleepers, 1);
@@ -131,11 +141,11 @@ static void *work(void *argument)
 
 static void await_workers(struct hr_pool *pool)
 {
-    const unsigned limit = pool->oversubscribed ? 1 : SPIN_BRACKET;
+    const unsigned limit = pool->oversubscribed ? 1 : BRACKET_LOOKS;
     for (unsigned i = 0; i < limit; i++) {
         if (atomic_load_explicit(&pool->left, memory_order_acquire) == 0)
             return;
-        relax();
+        relax(i);
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->caller_sleeps, true);
