@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Winograd convolution, 3x3 stride 1 pad 1 on NHWC, written once in vector vocabulary for tiles of
- * WM x WM outputs: F(4,3) with the points 0, +-sqrt 2, +-1/sqrt 2, infinity and F(2,3) with 0, +-1,
- * infinity (Lavin and Gray 2015, arXiv 1509.09308).  Included once per ISA and WM, which it
- * undefines.
+ * Winograd convolution, 3x3 pad 1 on NHWC, written once in vector vocabulary for tiles of WM x WM
+ * outputs and stride WS.  Stride 1: F(4,3) with the points 0, +-sqrt 2, +-1/sqrt 2, infinity and
+ * F(2,3) with 0, +-1, infinity (Lavin and Gray 2015, arXiv 1509.09308).  Stride 2, two outputs: on
+ * each axis the outer taps meet the odd inputs only, which is F(2,2) with 0, 1, infinity, and the
+ * middle tap the even ones: 3 + 2 products instead of 6, 25 instead of 36 in the plane (Huang and
+ * others 2020, "DWM", arXiv 2002.00552).  Included once per ISA, WM and WS, which it undefines.
  *
- * Letters: e = WM + 2 inputs of a tile's side, p one of the e * e points, t tile, c input, k
+ * Letters: e inputs of a tile's side, p one of the e * e points, t tile, c input, k
  * output. A block of tiles becomes V[p][t][c]; every point is a product M[p][t][k] = V[p] U[p]; M
  * goes back to pixels with bias, residual and ReLU.  U is [panel][p][c][k of the panel], made by
  * pack.
@@ -13,12 +15,15 @@
  * V_FNMA(a,b,c) = c-a*b V_MAX V_ZERO V_SET1(float) V_KEEP(v) FN(name); WINO_ROWS tiles and
  * WINO_VECTORS vectors of outputs are what the registers hold.
  *
- * Error against exact arithmetic: below 4e-6 (F4) and 1e-6 (F2) of the largest output for
+ * Error against exact arithmetic: below 4e-6 (F4) and 1e-6 (F2, stride 2) of the largest output for
  * activations and weights of usual spread (performance.md 5.1); answers stay within 5e-4. */
 
-#define WE (WM + 2)
+#define WE (WS == 2 ? 5 : WM + 2)
 #define WP (WE * WE)
-#if WM == 4
+#if WS == 2
+#define WN(name)  FN(name##_s2)
+#define WINO_TEXT "2_s2"
+#elif WM == 4
 #define WN(name)  FN(name##_f4)
 #define WINO_TEXT "4"
 #else
@@ -30,7 +35,13 @@
 /* y = B^T x, one dimension. */
 HR_INLINE void WN(input_1d)(VF y[WE], const VF x[WE])
 {
-#if WM == 4
+#if WS == 2
+    y[0] = V_SUB(x[0], x[2]);
+    y[1] = x[2];
+    y[2] = V_SUB(x[2], x[4]);
+    y[3] = x[1];
+    y[4] = x[3];
+#elif WM == 4
     const VF root = V_SET1(1.41421356237309505f), half_root = V_SET1(0.70710678118654752f);
     const VF half = V_SET1(0.5f), two = V_SET1(2.0f), five_halves = V_SET1(2.5f);
     const VF even_a = V_FNMA(half, x[2], x[4]), odd_a = V_FNMA(half, x[1], x[3]);
@@ -52,7 +63,10 @@ HR_INLINE void WN(input_1d)(VF y[WE], const VF x[WE])
 /* y = A^T x, one dimension: WE points to WM outputs. */
 HR_INLINE void WN(output_1d)(VF y[WM], const VF x[WE])
 {
-#if WM == 4
+#if WS == 2
+    y[0] = V_ADD(x[0], V_ADD(x[1], x[3]));
+    y[1] = V_ADD(V_SUB(x[1], x[2]), x[4]);
+#elif WM == 4
     const VF root = V_SET1(1.41421356237309505f), half_root = V_SET1(0.70710678118654752f);
     const VF half = V_SET1(0.5f), two = V_SET1(2.0f);
     const VF sum_a = V_ADD(x[1], x[2]), sum_b = V_ADD(x[3], x[4]);
@@ -107,9 +121,9 @@ static void WN(tile_inputs)(const float *d[WP], const struct hr_conv_call *call,
     const struct hr_conv_shape *s = call->shape;
     const float *plane = call->x + tile.image * s->h * s->w * s->x_stride;
     for (size_t i = 0; i < WE; i++) {
-        const size_t y = tile.y + i - 1; /* wraps below zero, so one comparison does */
+        const size_t y = tile.y * WS + i - 1; /* wraps below zero, so one comparison does */
         for (size_t j = 0; j < WE; j++) {
-            const size_t x = tile.x + j - 1;
+            const size_t x = tile.x * WS + j - 1;
             d[i * WE + j] = y < s->h && x < s->w ? plane + (y * s->w + x) * s->x_stride : zeros;
         }
     }
@@ -137,14 +151,14 @@ struct WN(layout) {
 };
 
 /* V of a block of its own should leave half of a 512 KiB L2 to U and M; below 16 tiles U is read
- * too often. */
+ * too often.  Stride 2 has more channels and fewer tiles: there U counts for more, measured. */
 static struct WN(layout) WN(layout_of)(const struct hr_conv_shape *s, size_t n)
 {
     const size_t tiles = WN(tile_count)(s, n);
     struct WN(layout) l = { .c_stride = hr_round_up(s->c, VN), .block = tiles };
     if (!WN(shared)(s, n)) {
-        l.block = (size_t)192 * 1024 / sizeof(float) / (WP * l.c_stride);
-        l.block = l.block < 16 ? 16 : l.block > 64 ? 64 : l.block;
+        l.block = (size_t)(WS == 2 ? 512 : 192) * 1024 / sizeof(float) / (WP * l.c_stride);
+        l.block = l.block < 16 * WS ? 16 * WS : l.block > 64 ? 64 : l.block;
     }
     /* The odd 16 floats keep the planes of a block off the same cache sets. */
     l.v_plane = hr_round_up(l.block, WINO_ROWS) * l.c_stride + 16;
@@ -390,7 +404,7 @@ static void WN(run)(const struct hr_conv_call *call, size_t task, size_t task_co
 }
 
 /* Cycles, measured on Zen 3: products at 88 % of two multiply-adds a cycle or weights at 7 bytes a
- * cycle, and 150 cycles (F2: 55) for each transform of a vector of channels. */
+ * cycle, and 150 cycles (F2: 55, stride 2: 75) for each transform of a vector of channels. */
 static double WN(cost)(const struct hr_conv_shape *s, size_t n)
 {
     const double tiles = (double)WN(tile_count)(s, n), k = (double)hr_round_up(s->k, VN);
@@ -398,13 +412,18 @@ static double WN(cost)(const struct hr_conv_shape *s, size_t n)
     const double products = WP * rows * (double)s->c * k / (2 * VN * 0.88);
     const double weights = WP * (double)s->c * k * sizeof(float) / 7;
     const double vectors = ((double)hr_round_up(s->c, VN) + k) / VN;
-    return (products > weights ? products : weights) + tiles * vectors * (WM == 4 ? 150 : 55);
+    return (products > weights ? products : weights) + tiles * vectors *
+                                                           (WS == 2   ? 75
+                                                            : WM == 4 ? 150
+                                                                      : 55);
 }
 
 static bool WN(applies)(const struct hr_conv_shape *s)
 {
-    return s->kernel == 3 && s->stride == 1 && s->pad == 1 && s->c >= 8 && s->x_stride % VN == 0 &&
-           s->y_stride % VN == 0;
+    /* At stride 2 and 7x7 outputs the gain is below a tenth, and not worth weights 25 / 9 the size
+     * of the largest layers. */
+    return s->kernel == 3 && s->stride == WS && s->pad == 1 && s->c >= 8 && s->x_stride % VN == 0 &&
+           s->y_stride % VN == 0 && (WS == 1 || s->oh * s->ow > 64);
 }
 
 static size_t WN(packed_bytes)(const struct hr_conv_shape *s)
@@ -416,7 +435,9 @@ static size_t WN(packed_bytes)(const struct hr_conv_shape *s)
 /* U = G g G^T in double, rounded once. */
 static void WN(weight_tile)(double u[WP], const float *w, double scale)
 {
-#if WM == 4
+#if WS == 2
+    const double g[WE][3] = { { 1, 0, 0 }, { 1, 0, 1 }, { 0, 0, 1 }, { 0, 1, 0 }, { 0, 1, 0 } };
+#elif WM == 4
     const double a = 1.41421356237309505, b = 0.70710678118654752;
     const double g[WE][3] = { { 1, 0, 0 },
                               { 1 / 6.0, a / 6, 2 / 6.0 },
@@ -479,3 +500,4 @@ static const struct hr_conv_kernel WN(conv_winograd) = {
 #undef WINO_TEXT
 #undef WINO_PANEL
 #undef WM
+#undef WS

@@ -65,8 +65,13 @@
 #include "kernel/eltwise.tmpl.h"
 #include "kernel/gemm.tmpl.h"
 #define WM 4
+#define WS 1
 #include "kernel/winograd.tmpl.h"
 #define WM 2
+#define WS 1
+#include "kernel/winograd.tmpl.h"
+#define WM 2
+#define WS 2
 #include "kernel/winograd.tmpl.h"
 
 void hr_kernels_x86_avx2(struct hr_kernels *kernels)
@@ -75,6 +80,7 @@ void hr_kernels_x86_avx2(struct hr_kernels *kernels)
     kernels->conv[kernels->conv_count++] = &conv_stem_avx2;
     kernels->conv[kernels->conv_count++] = &conv_winograd_f4_avx2;
     kernels->conv[kernels->conv_count++] = &conv_winograd_f2_avx2;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_s2_avx2;
     kernels->linear = &linear_avx2;
     eltwise_overlay_avx2(&kernels->eltwise);
     kernels->fma_peak = fma_peak_avx2;

@@ -68,8 +68,13 @@
 #include "kernel/gemm.tmpl.h"
 
 #define WM 4
+#define WS 1
 #include "kernel/winograd.tmpl.h"
 #define WM 2
+#define WS 1
+#include "kernel/winograd.tmpl.h"
+#define WM 2
+#define WS 2
 #include "kernel/winograd.tmpl.h"
 
 void hr_kernels_x86_avx512(struct hr_kernels *kernels)
@@ -78,6 +83,7 @@ void hr_kernels_x86_avx512(struct hr_kernels *kernels)
     kernels->conv[kernels->conv_count++] = &conv_stem_avx512;
     kernels->conv[kernels->conv_count++] = &conv_winograd_f4_avx512;
     kernels->conv[kernels->conv_count++] = &conv_winograd_f2_avx512;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_s2_avx512;
     kernels->linear = &linear_avx512;
     eltwise_overlay_avx512(&kernels->eltwise);
     kernels->fma_peak = fma_peak_avx512;
