@@ -1,9 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
 # The libraries, the program, and what is installed.
+include(GNUInstallDirs)
 set(object_files)
 foreach(object ${objects})
   list(APPEND object_files $<TARGET_OBJECTS:${object}>)
 endforeach()
-# Everything but the API: what internal tests link.
+
+# Everything, with its inner symbols: what the program and the inner tests link.
 add_library(hrnet_inner STATIC ${object_files})
 target_link_libraries(hrnet_inner PUBLIC hrnet_options)
+
+# libhrnet: only hrnet_* is visible.
+function(hrnet_library target type)
+  add_library(${target} ${type} ${object_files})
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:hrnet_options>)
+  target_include_directories(${target} INTERFACE
+    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  set_target_properties(${target} PROPERTIES
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endfunction()
+hrnet_library(hrnet_static STATIC)
+set_target_properties(hrnet_static PROPERTIES OUTPUT_NAME hrnet EXPORT_NAME static)
+set(installed hrnet_static)
+if(BUILD_SHARED_LIBS)
+  hrnet_library(hrnet_shared SHARED)
+  set_target_properties(hrnet_shared PROPERTIES OUTPUT_NAME hrnet EXPORT_NAME hrnet
+    LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/hrnet.map)
+  target_link_options(hrnet_shared PRIVATE
+    -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/hrnet.map -Wl,-z,defs -Wl,--as-needed)
+  list(APPEND installed hrnet_shared)
+endif()
+
+# The program.
+file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.c)
+add_executable(hrnet_program ${cli_sources})
+set_target_properties(hrnet_program PROPERTIES OUTPUT_NAME hrnet RUNTIME_OUTPUT_DIRECTORY bin)
+target_link_libraries(hrnet_program PRIVATE hrnet_inner)
+if(HRNET_CURL)
+  target_link_libraries(hrnet_program PRIVATE PkgConfig::CURL)
+endif()
+target_compile_definitions(hrnet_program PRIVATE HRNET_CURL=$<BOOL:${HRNET_CURL}>)
+
+# Manual pages, written by the program from its own flag tables.
+if(NOT CMAKE_CROSSCOMPILING)
+  set(man_folder ${CMAKE_BINARY_DIR}/man)
+  add_custom_command(OUTPUT ${man_folder}/hrnet.1
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${man_folder}
+    COMMAND hrnet_program help --man ${man_folder}
+    DEPENDS hrnet_program VERBATIM)
+  add_custom_target(hrnet_man ALL DEPENDS ${man_folder}/hrnet.1)
+  install(DIRECTORY ${man_folder}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
+endif()
+
+install(TARGETS hrnet_program DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS ${installed} EXPORT hrnet-targets DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/hrnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+set(private_modules "libjpeg zlib jansson")
+if(HRNET_WEBP)
+  string(APPEND private_modules " libwebp")
+endif()
+configure_file(cmake/hrnet.pc.in hrnet.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/hrnet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+include(CMakePackageConfigHelpers)
+write_basic_package_version_file(hrnet-config-version.cmake COMPATIBILITY SameMajorVersion)
+configure_file(cmake/hrnet-config.cmake.in hrnet-config.cmake @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/hrnet-config.cmake ${CMAKE_BINARY_DIR}/hrnet-config-version.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hrnet)
+install(EXPORT hrnet-targets NAMESPACE hrnet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hrnet)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names of weights to files in the cache. */
+#include "cli/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hrnet/hrnet.h"
+
+enum hr_status hr_cache_folder(struct hr_text *out)
+{
+    const char *own = getenv("HRNET_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    if (own && own[0])
+        hr_text_add(out, own);
+    else if (xdg && xdg[0])
+        hr_text_printf(out, "%s/hrnet", xdg);
+    else if (home && home[0])
+        hr_text_printf(out, "%s/.cache/hrnet", home);
+    else
+        return hr_fail(HR_E_NOT_FOUND, "no cache folder: set HRNET_CACHE or HOME");
+    return out->status;
+}
+
+enum hr_status hr_cache_path(struct hr_text *out, const char *file)
+{
+    HR_TRY(hr_cache_folder(out));
+    hr_text_printf(out, "/%s", file);
+    return out->status;
+}
+
+bool hr_cache_has(const char *file)
+{
+    struct hr_text path = { 0 };
+    const bool has = hr_cache_path(&path, file) == HR_OK && hr_os_kind(path.data) == HR_OS_FILE;
+    hr_text_fini(&path);
+    return has;
+}
+
+/* The one cached file, when there is just one. */
+static enum hr_status resolve_default(struct hr_text *path)
+{
+    struct hrnet_zoo_entry entry, only = { 0 };
+    size_t found = 0;
+    for (size_t i = 0; i < hrnet_zoo_weights_count(); i++)
+        if (hrnet_zoo_weights(i, &entry) == HRNET_OK && hr_cache_has(entry.file)) {
+            only = entry;
+            found++;
+        }
+    if (found == 1)
+        return hr_cache_path(path, only.file);
+    return hr_fail(HR_E_NOT_FOUND,
+                   found ? "several models are cached: choose one with -m NAME (`hrnet models` "
+                           "lists them)"
+                         : "no model: give a weight file with -m FILE, or fetch one with `hrnet "
+                           "pull HRNet_W18_C_ssld`");
+}
+
+enum hr_status hr_cache_resolve(struct hr_text *path, const char *model)
+{
+    struct hrnet_zoo_entry entry;
+    if (!model)
+        return resolve_default(path);
+    if (hr_os_kind(model) == HR_OS_FILE) {
+        hr_text_add(path, model);
+        return path->status;
+    }
+    if (strchr(model, '/') || hrnet_zoo_find(model, &entry) != HRNET_OK || !entry.file) {
+        if (!strchr(model, '/') && hrnet_zoo_find(model, &entry) == HRNET_OK)
+            return hr_fail(HR_E_NOT_FOUND,
+                           "%s is an architecture without published weights: give a file with "
+                           "--weights FILE",
+                           entry.name);
+        return hr_fail(HR_E_NOT_FOUND,
+                       "%s: no such file, and no published weights of that name (`hrnet models` "
+                       "lists them)",
+                       model);
+    }
+    if (!hr_cache_has(entry.file))
+        return hr_fail(HR_E_NOT_FOUND,
+                       "the weights of %s are not cached: fetch them with `hrnet "
+                       "pull %s`",
+                       entry.name, entry.name);
+    return hr_cache_path(path, entry.file);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The hrnet program: finds the command, hands over.  Results go to stdout, all else to stderr. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/completion.h"
+#include "cli/setup.h"
+#include "hrnet/hrnet.h"
+
+static const struct hr_command hr_command_help, hr_command_version, hr_command_completion;
+
+static const struct hr_command *const commands[] = {
+    &hr_command_predict, &hr_command_run,    &hr_command_preprocess, &hr_command_info,
+    &hr_command_verify,  &hr_command_models, &hr_command_convert,    &hr_command_pull,
+    &hr_command_plan,    &hr_command_bench,  &hr_command_completion, &hr_command_help,
+    &hr_command_version,
+};
+
+static void overview(FILE *out)
+{
+    fputs("hrnet: High-Resolution Networks for image classification\n\nExamples:\n"
+          "  hrnet pull HRNet_W18_C_ssld                      # fetch published weights\n"
+          "  hrnet predict cat.jpg                            # classify a picture with them\n"
+          "  hrnet predict photos/ -m w18.pdparams --format csv > out.csv\n"
+          "  hrnet bench HRNet_W48_C --layers                 # how fast is it here?\n\n"
+          "Usage: hrnet COMMAND [flags] [operands]\n\nCommands:\n",
+          out);
+    for (size_t i = 0; i < HR_COUNT(commands); i++)
+        fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n`hrnet help COMMAND` or `hrnet COMMAND --help` tells more.\n", out);
+}
+
+static const struct hr_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < HR_COUNT(commands); i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[HR_COUNT(commands)];
+    for (size_t i = 0; i < HR_COUNT(commands); i++)
+        names[i] = commands[i]->name;
+    const char *near = hr_nearest_name(name, names, HR_COUNT(names));
+    return near ? hr_usage_error(NULL, "command '%s' is not known: did you mean %s?", name, near)
+                : hr_usage_error(NULL, "command '%s' is not known", name);
+}
+
+/* ---- help, version, completion ---- */
+
+static int write_man(const char *folder, const struct hr_command *command)
+{
+    char path[512];
+    snprintf(path, sizeof path, command ? "%s/hrnet-%s.1" : "%s/hrnet.1", folder,
+             command ? command->name : "");
+    FILE *file = fopen(path, "we");
+    if (!file) {
+        fprintf(stderr, "hrnet: %s: cannot write: %s\n", path, strerror(errno));
+        return 4;
+    }
+    if (command) {
+        hr_man_print(command, file);
+    } else {
+        fprintf(file,
+                ".TH HRNET 1 \"\" \"hrnet %s\"\n.SH NAME\nhrnet \\- classify pictures with "
+                "High\\-Resolution Networks\n.SH SYNOPSIS\n.B hrnet\ncommand [flags] "
+                "[operands]\n.SH COMMANDS\n",
+                hrnet_version());
+        for (size_t i = 0; i < HR_COUNT(commands); i++)
+            fprintf(file, ".TP\n.BR hrnet\\-%s (1)\n%s\n", commands[i]->name, commands[i]->summary);
+    }
+    return fclose(file) == 0 ? 0 : 4;
+}
+
+static int help(const struct hr_args *args)
+{
+    const char *folder = hr_arg_text(args, "man");
+    if (folder) {
+        int code = write_man(folder, NULL);
+        for (size_t i = 0; i < HR_COUNT(commands) && code == 0; i++)
+            code = write_man(folder, commands[i]);
+        return code;
+    }
+    if (args->operand_count == 0) {
+        overview(stdout);
+        return 0;
+    }
+    const struct hr_command *command = find_command(args->operands[0]);
+    if (!command)
+        return unknown_command(args->operands[0]);
+    hr_help_print(command, stdout);
+    return 0;
+}
+
+static int version(const struct hr_args *args)
+{
+    (void)args;
+    printf("%s\n%s, %s, %u threads\n", hrnet_build_info(), hrnet_cpu_name(), hrnet_cpu_isa(),
+           hrnet_cpu_count());
+    return 0;
+}
+
+static int completion(const struct hr_args *args)
+{
+    return hr_completion_print(args->operands[0], commands, HR_COUNT(commands));
+}
+
+static const struct hr_flag help_flags[] = {
+    { "man", 0, HR_FLAG_TEXT, "FOLDER", NULL, 0, 0, "write manual pages into FOLDER" },
+    { 0 },
+};
+static const struct hr_flag *const help_groups[] = { help_flags, NULL };
+
+static const struct hr_command hr_command_help = { .name = "help",
+                                                   .operands = "[COMMAND]",
+                                                   .summary = "explain a command",
+                                                   .groups = help_groups,
+                                                   .most_operands = 1,
+                                                   .run = help };
+static const struct hr_command hr_command_version = {
+    .name = "version", .operands = "", .summary = "version, build and CPU", .run = version
+};
+static const struct hr_command hr_command_completion = {
+    .name = "completion",
+    .operands = "bash|zsh|fish",
+    .summary = "print a completion script for a shell",
+    .examples = "source <(hrnet completion bash)",
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = completion,
+};
+
+int main(int argc, char **argv)
+{
+    struct hr_args args;
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a write error */
+    hr_setup_log();
+    if (argc < 2) {
+        overview(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        overview(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        argv[1] += 2;
+    const struct hr_command *command = find_command(argv[1]);
+    if (!command)
+        return unknown_command(argv[1]);
+    int code = hr_args_parse(&args, command, argc - 1, argv + 1);
+    if (code < 0)
+        code = command->run(&args);
+    if (fflush(stdout) != 0 && code == 0) {
+        code = errno == EPIPE ? 141 : 4;
+        if (code == 4)
+            fprintf(stderr, "hrnet: standard output cannot be written: %s\n", strerror(errno));
+    }
+    return code;
+}
