@@ -257,17 +257,15 @@ static void FN(tile_place_dense)(struct tile *tile, const struct tap *inside,
 }
 
 static void FN(tile_place)(struct tile *tile, const struct tap *inside, struct tap *border,
-                           const struct plane *plane, struct cursor *at, size_t V, size_t pixel,
-                           size_t first, size_t last, size_t limit)
+                           const struct plane *plane, struct cursor *at, size_t P, size_t V,
+                           size_t pixel, size_t first, size_t last, size_t limit)
 {
     if (plane->dense)
-        FN(tile_place_dense)(tile, inside, plane, FN(conv_tiles)[V].pixels, pixel, limit);
-    else if (V == 3)
+        FN(tile_place_dense)(tile, inside, plane, P, pixel, limit);
+    else if (P == TILE_3)
         FN(tile_place_p)(tile, inside, border, plane, at, TILE_3, V, first, last, limit);
-    else if (V == 2)
-        FN(tile_place_p)(tile, inside, border, plane, at, TILE_2, V, first, last, limit);
     else
-        FN(tile_place_p)(tile, inside, border, plane, at, TILE_1, V, first, last, limit);
+        FN(tile_place_p)(tile, inside, border, plane, at, P, V, first, last, limit);
 }
 
 /* A run of tiles [first, last) of one panel over one block of pixels, all taps. */
@@ -305,21 +303,32 @@ static void FN(strip_chunk)(const struct strip *strip, size_t tap0, size_t tap1)
     const size_t steps = (strip->last - strip->first) * (tap1 - tap0) * cut->tap_c;
     const size_t every = fetch_bytes ? steps / (fetch_bytes / 64 + 1) : 64;
     tile.fetch_every = every < 3 ? 3 : every > 64 ? 64 : every;
-    struct cursor at = FN(cursor_at)(strip->plane, strip->block_start + strip->first * P);
+    const size_t tiles = (strip->block_pixels + P - 1) / P;
+    /* The last tiles are short, as many as make the sum right; a plane too small ends in one of
+     * fewer pixels. */
+    const size_t missing = tiles * P - strip->block_pixels;
+    const size_t whole = missing <= tiles ? tiles - missing : tiles;
+    struct cursor at = { 0 };
     for (size_t i = strip->first; i < strip->last; i += tile.repeat) {
-        const size_t pixel = strip->block_start + i * P;
-        const size_t left = strip->block_start + strip->block_pixels - pixel;
-        tile.count = left < P ? left : P;
-        const size_t full = left / P < strip->last - i ? left / P : strip->last - i;
-        FN(tile_place)(&tile, inside, border, strip->plane, &at, V, pixel, tap0, tap1, full);
-        float *const partial = strip->partial ? strip->partial + i * P * V * VN : NULL;
+        const bool is_short = i >= whole;
+        const size_t size = is_short ? P - 1 : P, end = is_short ? tiles : whole;
+        const size_t in_block = is_short ? i * P - (i - whole) : i * P;
+        const size_t pixel = strip->block_start + in_block;
+        const size_t left = strip->block_pixels - in_block;
+        tile.count = left < size ? left : size;
+        size_t full = (end < strip->last ? end : strip->last) - i;
+        full = left / size < full ? left / size : full;
+        if (i == strip->first)
+            at = FN(cursor_at)(strip->plane, pixel);
+        FN(tile_place)(&tile, inside, border, strip->plane, &at, size, V, pixel, tap0, tap1, full);
+        float *const partial = strip->partial ? strip->partial + in_block * V * VN : NULL;
         tile.start = tap0 ? partial : packed;
         tile.start_step = tap0 ? V * VN : 0;
         tile.partial = to_be_continued ? partial : NULL;
         const size_t out = pixel * s->y_stride + start * VN;
         tile.y = strip->call->y + out;
         tile.residual = s->residual ? strip->call->residual + out : NULL;
-        tile.fetch = FN(conv_tiles)[V].run(&tile);
+        tile.fetch = is_short ? FN(conv_tiles)[V].run_short(&tile) : FN(conv_tiles)[V].run(&tile);
     }
 }
 
@@ -441,9 +450,14 @@ static size_t FN(conv_tasks)(const struct hr_conv_shape *s, size_t n, size_t thr
 
 static size_t FN(conv_scratch)(const struct hr_conv_shape *s, size_t n, size_t threads, bool stem)
 {
-    struct cut cut;
-    FN(cut_make)(&cut, s, n, stem);
-    return FN(partial_floats)(&cut) * threads * sizeof(float);
+    size_t floats = 0; /* fewer images may be cut into chunks where more are not */
+    for (size_t images = 1; images <= n; images++) {
+        struct cut cut;
+        FN(cut_make)(&cut, s, images, stem);
+        const size_t need = FN(partial_floats)(&cut);
+        floats = need > floats ? need : floats;
+    }
+    return floats * threads * sizeof(float);
 }
 
 /* Multiply-adds that the tiles really do, at two vectors or two loads a cycle, whichever is slower;
@@ -458,8 +472,8 @@ static double FN(conv_cost)(const struct hr_conv_shape *s, size_t n, bool stem)
     for (size_t q = 0; q < cut.panels; q++) {
         const size_t V = FN(panel_vectors)(&cut, q), P = FN(conv_tiles)[V].pixels;
         const size_t step = P * V > P + V ? P * V : P + V;
-        cycles += (double)((cut.pixels + P - 1) / P) *
-                  (0.5 * (double)(cut.taps * cut.tap_c * step) + rest);
+        cycles += 0.5 * (double)(cut.taps * cut.tap_c) * (double)(cut.pixels * step) / (double)P +
+                  (double)((cut.pixels + P - 1) / P) * rest;
     }
     return cycles;
 }

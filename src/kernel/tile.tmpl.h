@@ -189,12 +189,30 @@ static HR_NOINLINE const char *FN(conv_tile_3)(const struct tile *t)
     return FN(conv_tile)(TILE_3, 3, t);
 }
 
-/* By vectors of the panel. */
+static HR_NOINLINE const char *FN(conv_short_1)(const struct tile *t)
+{
+    return FN(conv_tile)(TILE_1 - 1, 1, t);
+}
+static HR_NOINLINE const char *FN(conv_short_2)(const struct tile *t)
+{
+    return FN(conv_tile)(TILE_2 - 1, 2, t);
+}
+static HR_NOINLINE const char *FN(conv_short_3)(const struct tile *t)
+{
+    return FN(conv_tile)(TILE_3 - 1, 3, t);
+}
+
+/* By vectors of the panel.  `run_short` is one pixel less: 49 pixels are 10 tiles of four and three
+ * of three, not 13 of four. */
 static const struct {
     size_t pixels;
     const char *(*run)(const struct tile *t);
+    const char *(*run_short)(const struct tile *t);
 } FN(conv_tiles)[4] = {
-    { 0, 0 }, { TILE_1, FN(conv_tile_1) }, { TILE_2, FN(conv_tile_2) }, { TILE_3, FN(conv_tile_3) }
+    { 0, 0, 0 },
+    { TILE_1, FN(conv_tile_1), FN(conv_short_1) },
+    { TILE_2, FN(conv_tile_2), FN(conv_short_2) },
+    { TILE_3, FN(conv_tile_3), FN(conv_short_3) },
 };
 
 /* Independent chains that keep the multiply-add units busy. */
