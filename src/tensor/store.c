@@ -200,8 +200,9 @@ void hr_store_forget(const struct hr_store *store, const struct hr_tensor *tenso
         return;
     /* Only a mapping can be read again; a permuted view covers the same bytes as its original. */
     const size_t bytes = elements * hr_dtype_bytes(tensor->dtype);
-    if (store->map.size > 0 && data >= store->map.data &&
-        bytes <= (size_t)(store->map.data + store->map.size - data))
+    const uint8_t *const end = store->map.data + store->map.size;
+    if (store->map.size > 0 && data >= store->map.data && data < end &&
+        bytes <= (size_t)(end - data))
         hr_map_forget(data, bytes);
 }
 
