@@ -432,48 +432,61 @@ static size_t WN(packed_bytes)(const struct hr_conv_shape *s)
     return hr_round_up((k + k * WP * s->c) * sizeof(float), 64);
 }
 
-/* U = G g G^T in double, rounded once. */
-static void WN(weight_tile)(double u[WP], const float *w, double scale)
-{
 #if WS == 2
-    const double g[WE][3] = { { 1, 0, 0 }, { 1, 0, 1 }, { 0, 0, 1 }, { 0, 1, 0 }, { 0, 1, 0 } };
+static const double
+    WN(g)[WE][3] = { { 1, 0, 0 }, { 1, 0, 1 }, { 0, 0, 1 }, { 0, 1, 0 }, { 0, 1, 0 } };
 #elif WM == 4
-    const double a = 1.41421356237309505, b = 0.70710678118654752;
-    const double g[WE][3] = { { 1, 0, 0 },
-                              { 1 / 6.0, a / 6, 2 / 6.0 },
-                              { 1 / 6.0, -a / 6, 2 / 6.0 },
-                              { -1 / 1.5, -b / 1.5, -0.5 / 1.5 },
-                              { -1 / 1.5, b / 1.5, -0.5 / 1.5 },
-                              { 0, 0, 1 } };
+#define ROOT 1.41421356237309505
+static const double WN(g)[WE][3] = { { 1, 0, 0 },
+                                     { 1 / 6.0, ROOT / 6, 2 / 6.0 },
+                                     { 1 / 6.0, -ROOT / 6, 2 / 6.0 },
+                                     { -1 / 1.5, -ROOT / 3, -0.5 / 1.5 },
+                                     { -1 / 1.5, ROOT / 3, -0.5 / 1.5 },
+                                     { 0, 0, 1 } };
+#undef ROOT
 #else
-    const double g[WE][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
+static const double
+    WN(g)[WE][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
 #endif
-    double mid[WE][3];
+
+/* U = G w G^T of a vector of outputs at once, in double, rounded once; u is written from point to
+ * point at u_point floats. */
+static void WN(weight_vector)(float *u, size_t u_point, double w[9][VN])
+{
+    double mid[WE][3][VN];
     for (int i = 0; i < WE; i++)
         for (int s = 0; s < 3; s++)
-            mid[i][s] =
-                (g[i][0] * (double)w[s] + g[i][1] * (double)w[3 + s] + g[i][2] * (double)w[6 + s]) *
-                scale;
+            for (int j = 0; j < VN; j++)
+                mid[i][s][j] =
+                    WN(g)[i][0] * w[s][j] + WN(g)[i][1] * w[3 + s][j] + WN(g)[i][2] * w[6 + s][j];
     for (int i = 0; i < WE; i++)
-        for (int j = 0; j < WE; j++)
-            u[i * WE + j] = mid[i][0] * g[j][0] + mid[i][1] * g[j][1] + mid[i][2] * g[j][2];
+        for (int q = 0; q < WE; q++, u += u_point)
+            for (int j = 0; j < VN; j++)
+                u[j] = (float)(mid[i][0][j] * WN(g)[q][0] + mid[i][1][j] * WN(g)[q][1] +
+                               mid[i][2][j] * WN(g)[q][2]);
 }
 
+/* Vectors of outputs are the parts. */
 static void WN(pack)(void *packed, const struct hr_conv_shape *s, const float *w,
                      const float *scale, const float *bias, size_t task, size_t task_count)
 {
-    const size_t k_padded = hr_round_up(s->k, VN);
-    for (size_t k = k_padded * task / task_count; k < k_padded * (task + 1) / task_count; k++) {
-        const size_t panel = k / WINO_PANEL, k0 = panel * WINO_PANEL;
+    const size_t k_padded = hr_round_up(s->k, VN), vectors = k_padded / VN;
+    for (size_t k = vectors * task / task_count * VN; k < vectors * (task + 1) / task_count * VN;
+         k += VN) {
+        const size_t k0 = k / WINO_PANEL * WINO_PANEL;
         const size_t width = k_padded - k0 < WINO_PANEL ? k_padded - k0 : WINO_PANEL;
-        float *u = (float *)packed + k_padded + k0 * WP * s->c;
-        ((float *)packed)[k] = k < s->k && bias ? bias[k] : 0.0f;
-        for (size_t c = 0; c < s->c; c++) {
-            double point[WP] = { 0 };
-            if (k < s->k)
-                WN(weight_tile)(point, w + (k * s->c + c) * 9, scale ? (double)scale[k] : 1.0);
-            for (size_t p = 0; p < WP; p++)
-                u[(p * s->c + c) * width + k - k0] = (float)point[p];
+        float *u = (float *)packed + k_padded + k0 * WP * s->c + k - k0;
+        for (size_t j = k; j < k + VN; j++)
+            ((float *)packed)[j] = j < s->k && bias ? bias[j] : 0.0f;
+        for (size_t c = 0; c < s->c; c++, u += width) {
+            double lanes[9][VN] = { { 0.0 } };
+            for (size_t j = 0; j < VN && k + j < s->k; j++) {
+                const double factor = scale ? (double)scale[k + j] : 1.0;
+                const float *const from = w + ((k + j) * s->c + c) * 9;
+                for (size_t t = 0; t < 9; t++)
+                    lanes[t][j] = (double)from[t] * factor;
+            }
+            WN(weight_vector)(u, s->c * width, lanes);
         }
     }
 }
