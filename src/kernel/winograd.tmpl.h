@@ -20,6 +20,9 @@
 
 #define WE (WS == 2 ? 5 : WM + 2)
 #define WP (WE * WE)
+#define WG (WS == 2 ? 4 : WE) /* weights of an axis: at stride 2 the last two points share theirs \
+                               */
+#define WU (WG * WG)
 #if WS == 2
 #define WN(name)  FN(name##_s2)
 #define WINO_TEXT "2_s2"
@@ -269,16 +272,19 @@ static void WN(clear_padding)(const struct hr_conv_call *call, struct WN(tile) t
 HR_INLINE const float *WN(panel_of)(const float *packed, const struct hr_conv_shape *s,
                                     size_t panel)
 {
-    return packed + hr_round_up(s->k, VN) + panel * WINO_PANEL * WP * s->c;
+    return packed + hr_round_up(s->k, VN) + panel * WINO_PANEL * WU * s->c;
 }
 
 HR_INLINE void WN(panel_points)(const struct WN(layout) * l, float *m, const float *v,
                                 const float *u, size_t channels, size_t count, const int vectors)
 {
-    for (size_t p = 0; p < WP; p++)
+    for (size_t p = 0; p < WP; p++) {
+        const size_t i = p / WE, j = p % WE;
+        const size_t weight = (i < WG ? i : WG - 1) * WG + (j < WG ? j : WG - 1);
         WN(product)
-    (m + p * l->m_plane, v + p * l->v_plane, l, u + p * channels * (size_t)vectors * VN, channels,
-     count, vectors);
+        (m + p * l->m_plane, v + p * l->v_plane, l, u + weight * channels * (size_t)vectors * VN,
+         channels, count, vectors);
+    }
 }
 
 /* All products and outputs of one panel for a block of tiles already in V. */
@@ -410,7 +416,7 @@ static double WN(cost)(const struct hr_conv_shape *s, size_t n)
     const double tiles = (double)WN(tile_count)(s, n), k = (double)hr_round_up(s->k, VN);
     const double rows = (double)hr_round_up(WN(tile_count)(s, n), WINO_ROWS);
     const double products = WP * rows * (double)s->c * k / (2 * VN * 0.88);
-    const double weights = WP * (double)s->c * k * sizeof(float) / 7;
+    const double weights = WU * (double)s->c * k * sizeof(float) / 7;
     const double vectors = ((double)hr_round_up(s->c, VN) + k) / VN;
     return (products > weights ? products : weights) + tiles * vectors *
                                                            (WS == 2   ? 75
@@ -420,7 +426,7 @@ static double WN(cost)(const struct hr_conv_shape *s, size_t n)
 
 static bool WN(applies)(const struct hr_conv_shape *s)
 {
-    /* At stride 2 and 7x7 outputs the gain is below a tenth, and not worth weights 25 / 9 the size
+    /* At stride 2 and 7x7 outputs the gain is below a tenth, and not worth weights 16 / 9 the size
      * of the largest layers. */
     return s->kernel == 3 && s->stride == WS && s->pad == 1 && s->c >= 8 && s->x_stride % VN == 0 &&
            s->y_stride % VN == 0 && (WS == 1 || s->oh * s->ow > 64);
@@ -429,15 +435,14 @@ static bool WN(applies)(const struct hr_conv_shape *s)
 static size_t WN(packed_bytes)(const struct hr_conv_shape *s)
 {
     const size_t k = hr_round_up(s->k, VN);
-    return hr_round_up((k + k * WP * s->c) * sizeof(float), 64);
+    return hr_round_up((k + k * WU * s->c) * sizeof(float), 64);
 }
 
 #if WS == 2
-static const double
-    WN(g)[WE][3] = { { 1, 0, 0 }, { 1, 0, 1 }, { 0, 0, 1 }, { 0, 1, 0 }, { 0, 1, 0 } };
+static const double WN(g)[WG][3] = { { 1, 0, 0 }, { 1, 0, 1 }, { 0, 0, 1 }, { 0, 1, 0 } };
 #elif WM == 4
 #define ROOT 1.41421356237309505
-static const double WN(g)[WE][3] = { { 1, 0, 0 },
+static const double WN(g)[WG][3] = { { 1, 0, 0 },
                                      { 1 / 6.0, ROOT / 6, 2 / 6.0 },
                                      { 1 / 6.0, -ROOT / 6, 2 / 6.0 },
                                      { -1 / 1.5, -ROOT / 3, -0.5 / 1.5 },
@@ -446,21 +451,21 @@ static const double WN(g)[WE][3] = { { 1, 0, 0 },
 #undef ROOT
 #else
 static const double
-    WN(g)[WE][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
+    WN(g)[WG][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
 #endif
 
 /* U = G w G^T of a vector of outputs at once, in double, rounded once; u is written from point to
  * point at u_point floats. */
 static void WN(weight_vector)(float *u, size_t u_point, double w[9][VN])
 {
-    double mid[WE][3][VN];
-    for (int i = 0; i < WE; i++)
+    double mid[WG][3][VN];
+    for (int i = 0; i < WG; i++)
         for (int s = 0; s < 3; s++)
             for (int j = 0; j < VN; j++)
                 mid[i][s][j] =
                     WN(g)[i][0] * w[s][j] + WN(g)[i][1] * w[3 + s][j] + WN(g)[i][2] * w[6 + s][j];
-    for (int i = 0; i < WE; i++)
-        for (int q = 0; q < WE; q++, u += u_point)
+    for (int i = 0; i < WG; i++)
+        for (int q = 0; q < WG; q++, u += u_point)
             for (int j = 0; j < VN; j++)
                 u[j] = (float)(mid[i][0][j] * WN(g)[q][0] + mid[i][1][j] * WN(g)[q][1] +
                                mid[i][2][j] * WN(g)[q][2]);
@@ -475,7 +480,7 @@ static void WN(pack)(void *packed, const struct hr_conv_shape *s, const float *w
          k += VN) {
         const size_t k0 = k / WINO_PANEL * WINO_PANEL;
         const size_t width = k_padded - k0 < WINO_PANEL ? k_padded - k0 : WINO_PANEL;
-        float *u = (float *)packed + k_padded + k0 * WP * s->c + k - k0;
+        float *u = (float *)packed + k_padded + k0 * WU * s->c + k - k0;
         for (size_t j = k; j < k + VN; j++)
             ((float *)packed)[j] = j < s->k && bias ? bias[j] : 0.0f;
         for (size_t c = 0; c < s->c; c++, u += width) {
@@ -509,6 +514,8 @@ static const struct hr_conv_kernel WN(conv_winograd) = {
 
 #undef WE
 #undef WP
+#undef WG
+#undef WU
 #undef WN
 #undef WINO_TEXT
 #undef WINO_PANEL
