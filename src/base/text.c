@@ -309,7 +309,7 @@ const char *hr_nearest_name(const char *name, const char *const *names, size_t c
         return NULL;
     }
     const char *best = NULL;
-    size_t best_distance = size / 3 + 1;
+    size_t best_distance = (size + 2) / 3 + 1; /* two swapped letters of a short word count */
     for (size_t i = 0; i < count; i++) {
         const size_t other = strlen(names[i]);
         if (other > NEAREST_BYTES) {

@@ -41,7 +41,7 @@ bool hr_text_ends(const char *text, const char *suffix);
 bool hr_text_same(const char *a, const char *b);
 
 /* The candidate closest to `name` by edit distance, or NULL when none is near (distance over a
- * third of the length).  `names[count]`. */
+ * third of the length, rounded up).  `names[count]`. */
 const char *hr_nearest_name(const char *name, const char *const *names, size_t count);
 
 /* True if text[0..size) is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */

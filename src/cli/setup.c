@@ -129,14 +129,15 @@ int hr_setup_recipe(struct hrnet_recipe *out, const struct hr_args *args,
         return hr_report(HRNET_E_ARGUMENT);
     if (size && !parse_size(&r, size))
         return hr_usage_error(command, "--size is '%s': N or HxW in pixels is wanted", size);
-    const int least = r.crop_height < r.crop_width ? r.crop_height : r.crop_width;
+    /* The longer side of a rectangle, so that a picture of either orientation covers the crop. */
+    const int side = r.crop_height > r.crop_width ? r.crop_height : r.crop_width;
     if (hr_arg_text(args, "crop-ratio")) {
         if (!(ratio > 0 && ratio <= 1))
             return hr_usage_error(command, "--crop-ratio is %g: more than 0, at most 1 is wanted",
                                   ratio);
-        r.resize_short = (int)floor(least / ratio);
+        r.resize_short = (int)floor(side / ratio);
     } else if (size && r.resize_short) {
-        r.resize_short = (int)floor(least / 0.875); /* keeps the usual margin around the crop */
+        r.resize_short = (int)floor(side / 0.875); /* keeps the usual margin around the crop */
     }
     if (hr_arg_text(args, "resize-short"))
         r.resize_short = (int)hr_arg_count(args, "resize-short");

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as people use it: every command, streams, exit codes, bad input."""
+import csv
+import io
+import json
+import os
+import pathlib
+import pickle
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+PROGRAM = os.environ["HRNET_PROGRAM"]
+TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
+PICTURES = TESTS / "data" / "pictures"
+CAT = PICTURES / "cat_420.jpg"
+
+
+def run(*args, **more):
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **more.pop("env", {})}
+    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, env=environment,
+                          text=more.pop("text", True), **more)
+
+
+def fail(code, *words, result):
+    assert result.returncode == code, (result.returncode, result.stdout, result.stderr)
+    for word in words:
+        assert word in result.stderr, (word, result.stderr)
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """W18 with 1000 classes and the small network with 5, weights by the golden recipe."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, path, more in (("HRNet_W18_C", "w18.safetensors", []),
+                             ("hrnet_w18_small", "small.safetensors", ["--classes", "5"])):
+        result = run("convert", f"synthetic:{name}", folder / path, *more)
+        assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def w18(models):
+    return models / "w18.safetensors"
+
+
+@pytest.fixture(scope="session")
+def small(models):
+    return models / "small.safetensors"
+
+
+# ---- the main job ----
+
+def test_the_originals_answers_for_every_picture(w18):
+    """PaddleClas's whole path: top five of 28 pictures, scores within float32 rounding."""
+    want = json.loads((TESTS / "data" / "expected_cli_W18_1000.json").read_text())["pictures"]
+    result = run("predict", "-m", w18, "--recipe", "opencv-deploy", "--format", "json", "-b", 4,
+                 *[PICTURES / name for name in want])
+    assert result.returncode == 0, result.stderr
+    records = json.loads(result.stdout)["results"]
+    assert len(records) == len(want) >= 28
+    for record, (name, answer) in zip(records, want.items()):
+        assert pathlib.Path(record["filename"]).name == name
+        assert record["class_ids"] == answer["class_ids"], name
+        assert np.abs(np.array(record["scores"]) - answer["scores"]).max() < 2e-5, name
+
+
+def test_formats_agree(w18):
+    pictures = [CAT, PICTURES / "gray16.png", PICTURES / "rocket.webp"]
+    as_json = json.loads(run("predict", "-m", w18, "-f", "json", *pictures).stdout)["results"]
+    lines = run("predict", "-m", w18, "-f", "jsonl", *pictures).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == as_json
+    for kind, dialect in (("csv", "excel"), ("tsv", "excel-tab")):
+        text = run("predict", "-m", w18, "-f", kind, *pictures).stdout
+        rows = list(csv.DictReader(io.StringIO(text), dialect=dialect))
+        assert [r["filename"] for r in rows] == [r["filename"] for r in as_json]
+        for row, record in zip(rows, as_json):
+            for i in range(5):
+                assert int(row[f"class_id_{i + 1}"]) == record["class_ids"][i]
+                assert row[f"label_name_{i + 1}"] == record["label_names"][i]
+                assert abs(float(row[f"score_{i + 1}"]) - record["scores"][i]) < 1e-6
+    text = run("predict", "-m", w18, *pictures).stdout
+    assert text.count(" %  ") == 15 and as_json[0]["label_names"][0] in text
+    line = run("predict", "-m", w18, "--paddleclas", CAT).stdout
+    assert line.startswith("class_ids: [") and line.rstrip().endswith(f"filename: {CAT}")
+
+
+def test_same_bits_for_any_batch_and_threads(w18):
+    want = None
+    for batch in (1, 3, 8):
+        for threads in (1, 2):
+            got = run("predict", "-m", w18, "-f", "jsonl", "-b", batch, "-t", threads,
+                      *sorted(PICTURES.glob("cat*.jpg"))).stdout
+            want = want or got
+            assert got == want
+
+
+def test_bad_pictures_are_records_and_the_rest_goes_on(w18, tmp_path):
+    """users.md C6: five good pictures, an empty file, a cut JPEG, a text file."""
+    good = ["cat_420.jpg", "gray.jpg", "one.png", "small.bmp", "rocket.webp"]
+    for i, name in enumerate(good):
+        shutil.copy(PICTURES / name, tmp_path / f"{2 * i}_{name}")
+    (tmp_path / "1_empty.jpg").write_bytes(b"")
+    (tmp_path / "3_text.jpg").write_text("this is no picture\n")
+    data = CAT.read_bytes()
+    (tmp_path / "5_cut.jpg").write_bytes(data[:len(data) * 6 // 10])
+    result = run("predict", "-m", w18, "-f", "json", "-b", 4, tmp_path)
+    assert result.returncode == 1
+    records = json.loads(result.stdout)["results"]
+    names = [pathlib.Path(r["filename"]).name for r in records]
+    assert len(records) == 8 and names == sorted(names)
+    errors = {pathlib.Path(r["filename"]).name: r["error"] for r in records if "error" in r}
+    assert set(errors) == {"1_empty.jpg", "3_text.jpg"}
+    assert "empty" in errors["1_empty.jpg"] and "text" in errors["3_text.jpg"]
+    cut = next(r for r in records if r["filename"].endswith("5_cut.jpg"))
+    assert "warning" in cut and cut["class_ids"]
+    for record in records:
+        if record["filename"].split("_", 1)[1] in good:
+            alone = json.loads(run("predict", "-m", w18, "-f", "jsonl", record["filename"]).stdout)
+            assert alone == record
+    strict = run("predict", "-m", w18, "-f", "jsonl", "--strict", tmp_path / "5_cut.jpg", CAT)
+    assert strict.returncode == 1 and "truncated" in strict.stdout
+    assert len(strict.stdout.splitlines()) == 1
+
+
+def test_inputs_of_every_kind(small, tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("img10.png", "img2.png", "sub/img1.png", "b a.png", "图片.png", ".hidden.png"):
+        shutil.copy(PICTURES / "one.png", tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a picture")
+
+    def names(*args, **more):
+        out = run("predict", "-m", small, "-f", "jsonl", *args, **more)
+        assert out.returncode == 0, out.stderr
+        return [json.loads(line)["filename"] for line in out.stdout.splitlines()]
+
+    folder = [str(tmp_path / n) for n in ("b a.png", "img2.png", "img10.png", "sub/img1.png",
+                                          "图片.png")]
+    assert names(tmp_path) == folder
+    assert names(str(tmp_path / "img*.png")) == folder[1:3]
+    listed = "\n".join(folder[:3]) + "\r\n"
+    assert names("--files-from", "-", input=listed) == folder[:3]
+    assert names("--files-from", "-", "-0", input="\0".join(folder)) == folder
+    raw = subprocess.run([PROGRAM, "predict", "-m", small, "-f", "jsonl", "-"],
+                         input=CAT.read_bytes(), capture_output=True)
+    assert json.loads(raw.stdout)["filename"] == "-"
+    fail(3, "no file matches", result=run("predict", "-m", small, str(tmp_path / "*.gif")))
+    fail(2, "no pictures", result=run("predict", "-m", small, tmp_path / "sub" / ".."
+                                      / "sub" / "empty") if (tmp_path / "sub" / "empty").mkdir()
+         is None else None)
+
+
+def test_top_and_threshold(small):
+    one = PICTURES / "one.png"
+
+    def record(*args):
+        return json.loads(run("predict", "-m", small, "-f", "jsonl", one, *args).stdout)
+
+    assert len(record("-k", 50)["class_ids"]) == 5
+    assert len(record("-k", 2)["class_ids"]) == 2
+    assert abs(sum(record("-k", 5)["scores"]) - 1) < 1e-6
+    best = record("-k", 1)["scores"][0]
+    assert record("--threshold", best + 0.01)["class_ids"] == []
+    for bad in ("0", "-1", "five", "1.5", ""):
+        fail(2, "--top", result=run("predict", "-m", small, one, "--top", bad))
+
+
+def test_labels(small, tmp_path):
+    one = PICTURES / "one.png"
+    labels = tmp_path / "labels.txt"
+    labels.write_bytes(b"\xef\xbb\xbf0 tench, Tinca\r\n1 crane\r\n2 crane\r\n3 x\r\n4 y\r\n")
+    record = json.loads(run("predict", "-m", small, "--labels", labels, "-f", "jsonl", one).stdout)
+    assert set(record["label_names"]) == {"tench, Tinca", "crane", "x", "y"}
+    labels.write_text("a\nb\nc\nd\n")
+    fail(3, "4 labels", "5 classes", result=run("predict", "-m", small, "--labels", labels, one))
+    labels.write_text("0 a\n1 b\n1 c\n3 d\n4 e\n")
+    fail(3, "labels.txt", "3", result=run("predict", "-m", small, "--labels", labels, one))
+
+
+def test_features_and_copies(w18, tmp_path):
+    result = run("predict", "-m", w18, "--features", "stage4.0,pool,logits", "--features-dir",
+                 tmp_path / "f", "--save-dir", tmp_path / "s", "-f", "jsonl", CAT,
+                 PICTURES / "one.png", "-b", 2)
+    assert result.returncode == 0, result.stderr
+    maps = np.load(tmp_path / "f" / "cat_420.jpg.npz")
+    assert maps["stage4.0"].shape == (1, 18, 56, 56) and maps["pool"].shape == (1, 2048)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert int(maps["logits"].argmax()) == records[0]["class_ids"][0]
+    copy = tmp_path / "s" / str(records[0]["class_ids"][0]) / "cat_420.jpg"
+    assert copy.read_bytes() == CAT.read_bytes()
+    fail(3, "stage4.4", "did you mean", result=run(
+        "predict", "-m", w18, "--features", "stage4.4", "--features-dir", tmp_path, CAT))
+
+
+# ---- tensors ----
+
+def test_preprocess_then_run_is_predict(w18, tmp_path):
+    x, y = tmp_path / "x.npy", tmp_path / "y.npy"
+    assert run("preprocess", CAT, "-o", x).returncode == 0
+    assert np.load(x).shape == (1, 3, 224, 224)
+    assert run("run", w18, "--input", x, "--output", y).returncode == 0
+    logits = np.load(y)[0]
+    record = json.loads(run("predict", "-m", w18, "-f", "jsonl", CAT).stdout)
+    assert list(np.argsort(-logits)[:5]) == record["class_ids"]
+    np.save(x, np.zeros((3, 3, 64, 32), dtype="f8"))
+    assert run("run", w18, "-i", x, "-o", y, "--output-name", "incre.3").returncode == 0
+    assert np.load(y).shape == (3, 1024, 2, 1)
+    np.save(x, np.zeros((1, 3, 225, 224), dtype="f4"))
+    fail(3, "225", "224 and 253", result=run("run", w18, "-i", x, "-o", y))
+    np.save(x, np.zeros((1, 1, 32, 32), dtype="f4"))
+    fail(3, "[1,1,32,32]", result=run("run", w18, "-i", x, "-o", y))
+
+
+def test_preprocess_png_and_recipes(tmp_path):
+    out = tmp_path / "x.png"
+    for recipe in ("opencv", "pillow", "pillow-bicubic"):
+        assert run("preprocess", CAT, "-o", out, "--recipe", recipe).returncode == 0
+        assert out.read_bytes().startswith(b"\x89PNG")
+    assert run("preprocess", CAT, "-o", tmp_path / "x.npy", "--size", "256x192", "--crop-ratio",
+               "0.9", "--mean", "0,0,0", "--deviation", "1,1,1", "--scale", "1").returncode == 0
+    x = np.load(tmp_path / "x.npy")
+    assert x.shape == (1, 3, 256, 192) and x.max() <= 255 and x.max() > 100
+    fail(2, "--mean", result=run("preprocess", CAT, "-o", out, "--mean", "1,2"))
+    fail(3, "pixels", "limit", result=run("preprocess", CAT, "-o", out, "--max-pixels", "1000"))
+
+
+# ---- models ----
+
+def test_info_verify_models_plan_bench(w18):
+    info = json.loads(run("info", w18, "--json").stdout)
+    assert info["architecture"] == "HRNet_W18_C" and info["classes"] == 1000
+    assert (info["parameters"], info["parameters_page"], info["parameters_stored"]) == \
+        (21295164, 21294164, 21346380)
+    assert info["multiply_adds"] == 4283537072 and info["tensors"] == 1627
+    text = run("info", w18).stdout
+    for word in ("4.284 G", "3.99", "8.57 GFLOPs", "complete", "opencv", info["checksum"]):
+        assert word in text
+    start = time.monotonic()
+    assert "pass" in run("verify", w18).stdout
+    assert time.monotonic() - start < 10
+    assert "HRNet_W18_C_ssld" in run("models").stdout
+    names = json.loads(run("models", "--json").stdout)
+    assert len(names["architectures"]) == 18
+    plan = json.loads(run("plan", "HRNet_W48_C", "--json", "-t", 1).stdout)
+    assert sum(s["multiply_adds"] for s in plan["steps"]) == 17277996032
+    assert sum(s["at_peak"] for s in plan["steps"]) == 1
+    bench = run("bench", "hrnet_w18_small", "--size", 64, "-d", 0.1, "--warmup", 0.1, "--json",
+                "--logits")
+    line = json.loads(bench.stdout.splitlines()[-1])
+    assert 0 < line["min_ms"] <= line["median_ms"] <= line["p95_ms"]
+    assert len(line["logits"]) == 1000
+
+
+def test_bench_layers_and_chart(tmp_path):
+    svg = tmp_path / "steps.svg"
+    result = run("bench", "hrnet_w18_small", "--size", 32, "-d", 0.1, "--layers", "--svg", svg)
+    assert result.returncode == 0 and "sum of the steps" in result.stdout
+    assert svg.read_text().startswith("<svg") and "conv_layer1_1" in svg.read_text()
+
+
+def test_conversions_keep_the_answer(w18, tmp_path):
+    x = tmp_path / "x.npy"
+    np.save(x, np.random.default_rng(1).standard_normal((1, 3, 64, 64)).astype("f4"))
+    assert run("run", w18, "-i", x, "-o", tmp_path / "want.npy").returncode == 0
+    want = np.load(tmp_path / "want.npy")
+    for path, more in (("a.pdparams", []), ("a.pth", []), ("t.safetensors", ["--to", "safetensors"]),
+                       ("b.safetensors", [])):
+        assert run("convert", w18, tmp_path / path, *more).returncode == 0
+        assert run("run", tmp_path / path, "-i", x, "-o", tmp_path / "y.npy").returncode == 0
+        got = np.load(tmp_path / "y.npy")
+        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), path
+    fail(4, "exists", "--force", result=run("convert", w18, tmp_path / "a.pth"))
+    schemes = {p: json.loads(run("info", tmp_path / p, "--json").stdout)["scheme"]
+               for p in ("a.pdparams", "a.pth", "t.safetensors")}
+    assert schemes == {"a.pdparams": "Paddle 2.1", "a.pth": "Microsoft", "t.safetensors": "timm"}
+
+
+def rewrite(source, target, change):
+    data = pickle.loads(source.read_bytes())
+    data.pop("StructuredToParameterName@@", None)
+    change(data)
+    target.write_bytes(pickle.dumps(data, protocol=4))
+
+
+def test_weights_that_do_not_fit(w18, small, tmp_path):
+    """users.md C10: nothing is ever predicted with weights that did not match."""
+    source = tmp_path / "w.pdparams"
+    assert run("convert", w18, source).returncode == 0
+    bad = tmp_path / "bad.pdparams"
+
+    def check(change, *words):
+        rewrite(source, bad, change)
+        fail(3, *words, result=run("predict", CAT, "-m", bad))
+
+    def drop(d):
+        del d["st3.stage_func_list.0.basic_block_list.1.2.conv1.conv.weight"]
+
+    check(drop, "st3.stage_func_list.0.basic_block_list.1.2.conv1.conv.weight", "1 missing")
+    check(lambda d: d.update({"fc.weight": d["fc.weight"][:, :7]}), "fc.bias", "[1000]")
+    check(lambda d: d["conv_last.bn.weight"].__setitem__(3, np.nan), "conv_last.bn.weight", "NaN")
+    check(lambda d: d.update({"fc.extra": np.zeros(3, "f4")}), "1 extra")
+    check(lambda d: [d.pop(k) for k in list(d) if "layer1" in k], "stem")
+    fail(3, "HRNet_W48_C", "HRNet_W18_C", "[18,256,3,3]", "[48,256,3,3]",
+         result=run("predict", CAT, "-m", "HRNet_W48_C", "-w", w18))
+    fail(3, "SE_HRNet_W18_C", "missing", result=run("predict", CAT, "-m", "SE_HRNet_W18_C", "-w", w18))
+    fail(3, "[2048,5]", "[2048,1000]", result=run("predict", CAT, "-m", small, "--classes", 1000))
+    fail(3, "/no/such.pdparams", result=run("predict", CAT, "-m", "/no/such.pdparams"))
+    fail(2, "replace-head", result=run("predict", CAT, "-m", small, "--replace-head", 3))
+    rewrite(source, bad, lambda d: [d.__setitem__("module." + k, d.pop(k)) for k in list(d)])
+    result = run("info", bad)
+    assert result.returncode == 0 and "complete" in result.stdout and "module." in result.stdout
+    rewrite(source, bad, lambda d: d.update(
+        {"fc.weight": d["fc.weight"][:, :102], "fc.bias": d["fc.bias"][:102]}))
+    record = json.loads(run("predict", CAT, "-m", bad, "-k", 999, "-f", "jsonl").stdout)
+    assert len(record["class_ids"]) == 102 and record["label_names"][0] == ""
+    result = run("convert", w18, tmp_path / "five.safetensors", "--replace-head", 5)
+    assert result.returncode == 0 and "head replaced (1000 -> 5 classes)" in result.stdout
+
+
+def test_damaged_model_file(small, tmp_path):
+    data = bytearray(small.read_bytes())
+    data[-1000] ^= 0x10
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(data)
+    result = run("verify", bad)
+    assert result.returncode == 3 and "FAIL" in result.stdout and "checksum" in result.stderr
+    bad.write_bytes(data[:len(data) // 2])
+    fail(3, "bad.safetensors", result=run("verify", bad))
+
+
+# ---- the program itself ----
+
+def test_help_version_completion(tmp_path):
+    for command in ("predict", "run", "preprocess", "info", "verify", "models", "convert", "pull",
+                    "plan", "bench", "completion", "help", "version"):
+        result = run(command, "--help")
+        assert result.returncode == 0 and "Usage: hrnet " + command in result.stdout
+        assert run("help", command).stdout == result.stdout
+    assert "predict" in run("help").stdout and run("--version").stdout.startswith("hrnet 0.")
+    assert run("help", "--man", tmp_path).returncode == 0
+    assert ".SH EXAMPLES" in (tmp_path / "hrnet-predict.1").read_text()
+    for shell in ("bash", "zsh", "fish"):
+        script = run("completion", shell)
+        assert "predict" in script.stdout and "batch" in script.stdout
+    bash = tmp_path / "c.bash"
+    bash.write_text(run("completion", "bash").stdout)
+    words = subprocess.run(["bash", "-c", f". {bash}; COMP_WORDS=(hrnet pred); COMP_CWORD=1; _hrnet;"
+                            " echo ${COMPREPLY[@]}"], capture_output=True, text=True)
+    assert words.stdout.strip() == "predict"
+
+
+def test_usage_errors(small):
+    fail(2, "did you mean predict", result=run("pedict"))
+    fail(2, "did you mean --batch", result=run("predict", "--bacth", 2))
+    fail(2, "--batch", "1 to 1024", result=run("predict", "-b", 0, CAT))
+    fail(2, "--format", result=run("predict", "-f", "xml", CAT))
+    fail(2, "needs", result=run("run"))
+    fail(2, "HRNET_BATCH", result=run("predict", CAT, "-m", small, env={"HRNET_BATCH": "x"}))
+    assert run().returncode == 2
+
+
+def test_environment_and_precedence(small):
+    one = PICTURES / "one.png"
+    def count(*args, **env):
+        out = run("predict", one, "-f", "jsonl", *args, env={"HRNET_MODEL": str(small), **env})
+        return len(json.loads(out.stdout)["class_ids"])
+    assert count(HRNET_TOP="2") == 2
+    assert count("-k", 3, HRNET_TOP="2") == 3
+
+
+def test_no_model_says_how_to_get_one():
+    fail(3, "hrnet pull", result=run("predict", CAT, env={"HRNET_CACHE": "/nonexistent"}))
+    fail(3, "hrnet pull HRNet_W18_C_ssld", result=run("predict", CAT, "-m", "HRNet_W18_C_ssld",
+                                                       env={"HRNET_CACHE": "/nonexistent"}))
+    fail(3, "did you mean", result=run("bench", "HRNet_W19_C"))
+
+
+def test_streams_and_signals(small, tmp_path):
+    quiet = run("predict", "-m", small, PICTURES / "one.png", env={"NO_COLOR": "1"})
+    assert quiet.stderr == "" and "\x1b" not in quiet.stdout
+    full = subprocess.run(f"'{PROGRAM}' predict -m '{small}' '{PICTURES}' -f jsonl > /dev/full",
+                          shell=True, capture_output=True, text=True)
+    assert full.returncode == 4 and "output" in full.stderr
+    piped = subprocess.run(f"'{PROGRAM}' predict -m '{small}' -f jsonl '{PICTURES}' '{PICTURES}' "
+                           "| head -n 1; echo ${PIPESTATUS[0]}", shell=True, executable="/bin/bash",
+                           capture_output=True, text=True)
+    assert piped.stdout.splitlines()[-1] in ("141", "0") and piped.stderr == ""
+    fail(4, "/nonexistent/x.csv", result=run("predict", "-m", small, CAT, "-o",
+                                             "/nonexistent/x.csv"))
+    many = subprocess.Popen([PROGRAM, "predict", "-m", str(small), "-f", "jsonl"]
+                            + [str(PICTURES)] * 200, stdout=subprocess.PIPE, text=True)
+    first = many.stdout.readline()
+    many.send_signal(signal.SIGINT)
+    rest = many.stdout.read()
+    assert many.wait(timeout=30) == 130
+    for line in (first + rest).splitlines():
+        json.loads(line)
+
+
+def test_bomb_is_refused_from_its_header(small, tmp_path):
+    """users.md C15: under 100 bytes that claim 60000 x 60000 pixels."""
+    import struct
+    import zlib
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(
+            ">I", zlib.crc32(kind + body))
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n"
+                     + chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
+                     + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    assert bomb.stat().st_size < 100
+    result = run("predict", "-m", small, bomb, "-f", "jsonl")
+    record = json.loads(result.stdout)
+    assert result.returncode == 1 and "60000x60000" in record["error"]
+    assert "178956970" in record["error"]
+
+
+def test_threads_are_clamped(small):
+    result = run("predict", "-m", small, PICTURES / "one.png", "-t", 1000)
+    assert result.returncode == 0 and "threads" in result.stderr

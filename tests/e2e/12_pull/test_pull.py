@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hrnet pull and pictures by address, against a server on loopback that misbehaves."""
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import subprocess
+import threading
+
+import pytest
+
+PROGRAM = os.environ["HRNET_PROGRAM"]
+TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
+CAT = TESTS / "data" / "pictures" / "cat_420.jpg"
+NAME, FILE = "HRNet_W18_C", "HRNet_W18_C_pretrained.pdparams"
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / FILE
+    result = subprocess.run([PROGRAM, "convert", f"synthetic:{NAME}", path], capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+    return path.read_bytes()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.server.requests.append((self.path, self.headers.get("Range")))
+        mode, body = self.server.mode, self.server.body
+        if mode == "missing":
+            return self.reply(404, b"nothing")
+        if mode == "broken":
+            return self.reply(500, b"broken")
+        if mode == "html":
+            return self.reply(200, b"<!DOCTYPE html><html>log in first</html>")
+        if mode == "redirect" and not self.path.startswith("/real"):
+            return self.reply(302, b"", {"Location": "/real" + self.path})
+        if mode == "loop":
+            return self.reply(302, b"", {"Location": self.path})
+        start = 0
+        if self.headers.get("Range") and mode != "no-range":
+            start = int(self.headers["Range"].split("=")[1].split("-")[0])
+            if start >= len(body):
+                return self.reply(416, b"")
+        more = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
+        part = body[start:]
+        if mode in ("cut", "no-range") and self.server.cuts > 0:
+            self.server.cuts -= 1
+            self.reply(206 if start else 200, part[:len(part) // 3], more, length=len(part))
+            return self.drop()
+        if mode == "liar":
+            self.reply(200, part[:5000], more, length=len(part))
+            return self.drop()
+        return self.reply(206 if start else 200, part, more)
+
+    def drop(self):
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.close()
+
+    def reply(self, code, body, headers=None, length=None):
+        self.send_response(code)
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def server(weights):
+    s = Server(("127.0.0.1", 0), Handler)
+    s.mode, s.body, s.requests, s.cuts = "plain", weights, [], 0
+    s.url = f"http://127.0.0.1:{s.server_address[1]}"
+    threading.Thread(target=s.serve_forever, daemon=True).start()
+    yield s
+    s.shutdown()
+    s.server_close()
+
+
+def run(cache, *args):
+    environment = {"PATH": os.environ["PATH"], "HRNET_CACHE": str(cache), "no_proxy": "*"}
+    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True,
+                          env=environment)
+
+
+def pull(server, cache, *more):
+    return run(cache, "pull", NAME, "--mirror", server.url, *more)
+
+
+def clean(cache):
+    return sorted(p.name for p in cache.iterdir() if not p.name.endswith(".lock"))
+
+
+def test_pull_then_predict_by_name(server, weights, tmp_path):
+    result = pull(server, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / FILE).read_bytes() == weights
+    digest = hashlib.sha256(weights).hexdigest()
+    assert digest in result.stdout and digest in (tmp_path / (FILE + ".sha256")).read_text()
+    assert clean(tmp_path) == [FILE, FILE + ".sha256"]
+    again = pull(server, tmp_path)
+    assert "already there" in again.stdout and len(server.requests) == 1
+    for model in (["-m", NAME], []):
+        record = run(tmp_path, "predict", CAT, "-f", "jsonl", *model)
+        assert record.returncode == 0, record.stderr
+        assert json.loads(record.stdout)["class_ids"][0] == 238
+    assert "cached" in run(tmp_path, "models").stdout
+
+
+@pytest.mark.parametrize("mode", ["cut", "no-range"])
+def test_broken_lines_are_resumed(server, weights, tmp_path, mode):
+    server.mode, server.cuts = mode, 2
+    result = pull(server, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / FILE).read_bytes() == weights
+    assert len(server.requests) == 3 and server.requests[1][1]
+
+
+def test_a_second_pull_goes_on(server, weights, tmp_path):
+    server.mode, server.cuts = "cut", 99
+    result = pull(server, tmp_path)
+    assert result.returncode == 4 and "hrnet:" in result.stderr
+    assert not (tmp_path / FILE).exists() and (tmp_path / (FILE + ".part")).stat().st_size > 0
+    server.mode = "plain"
+    server.requests.clear()
+    assert pull(server, tmp_path).returncode == 0
+    assert server.requests[0][1] and (tmp_path / FILE).read_bytes() == weights
+
+
+def test_redirects(server, weights, tmp_path):
+    server.mode = "redirect"
+    assert pull(server, tmp_path).returncode == 0
+    assert (tmp_path / FILE).read_bytes() == weights
+
+
+@pytest.mark.parametrize("mode,code,word", [
+    ("missing", 4, "404"), ("broken", 4, "500"), ("loop", 4, "redirect"),
+    ("html", 3, "not the weights"), ("liar", 4, "")])
+def test_bad_servers_leave_nothing_behind(server, tmp_path, mode, code, word):
+    server.mode = mode
+    result = pull(server, tmp_path)
+    assert result.returncode == code, (result.returncode, result.stderr)
+    assert word.lower() in result.stderr.lower()
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_changed_file_is_refused(server, weights, tmp_path):
+    assert pull(server, tmp_path).returncode == 0
+    os.remove(tmp_path / FILE)
+    changed = bytearray(weights)
+    changed[-1000000] ^= 1  # inside fc.weight
+    server.body = bytes(changed)
+    result = pull(server, tmp_path)
+    assert result.returncode == 3 and "changed" in result.stderr
+    assert not (tmp_path / FILE).exists()
+    assert pull(server, tmp_path, "--force").returncode == 0
+
+
+def test_published_hash_must_match(server, tmp_path):
+    result = run(tmp_path, "pull", "hrnet_w18.ms_in1k", "--mirror", server.url)
+    assert result.returncode == 3 and "8cb57bb9" in result.stderr
+
+
+def test_offline_and_unknown(server, tmp_path):
+    result = pull(server, tmp_path, "--offline")
+    assert result.returncode == 3 and "--offline" in result.stderr and not server.requests
+    result = run(tmp_path, "pull", "HRNet_W60_C")
+    assert result.returncode == 3 and "published" in result.stderr
+
+
+def test_two_pulls_at_once(server, weights, tmp_path):
+    threads = [threading.Thread(target=pull, args=(server, tmp_path)) for _ in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert (tmp_path / FILE).read_bytes() == weights and len(server.requests) == 1
+
+
+def test_pictures_by_address(server, tmp_path):
+    assert pull(server, tmp_path).returncode == 0
+    server.body = CAT.read_bytes()
+    by_file = json.loads(run(tmp_path, "predict", CAT, "-f", "jsonl").stdout)
+    by_address = json.loads(run(tmp_path, "predict", server.url + "/cat.jpg", "-f",
+                                "jsonl").stdout)
+    assert by_address["scores"] == by_file["scores"]
+    result = run(tmp_path, "predict", server.url + "/cat.jpg", "--max-bytes", "1K", "-f", "jsonl")
+    assert result.returncode == 1 and "1024 bytes" in json.loads(result.stdout)["error"]
+    server.mode = "missing"
+    result = run(tmp_path, "predict", server.url + "/cat.jpg", CAT, "-f", "jsonl")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 1 and "404" in lines[0]["error"] and lines[1]["class_ids"]
