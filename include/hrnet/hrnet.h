@@ -206,6 +206,7 @@ struct hrnet_session_options {
     int height, width;   /**< input size; 0: the recipe's */
     const char *cpu;     /**< "baseline", "avx2", "avx512": use at most this; NULL: the best */
     const char *const *features; /**< names of feature maps to keep; NULL-terminated, or NULL */
+    int exact; /**< nonzero: no Winograd; slower, and the same bits on every CPU */
 };
 HRNET_API void hrnet_session_options_init(struct hrnet_session_options *options,
                                           size_t struct_size);

@@ -79,6 +79,7 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
         inner.batch = o.batch;
         inner.height = o.height;
         inner.width = o.width;
+        inner.exact = o.exact != 0;
         inner.features = session->features;
         inner.feature_count = session->feature_count;
         status = hr_session_create(&session->session, model->model, model->packs, &inner);

@@ -43,6 +43,8 @@ const struct hr_flag hr_session_flags[] = {
     { "threads", 't', HR_FLAG_COUNT, "N", "0", 0, 1024, "threads; 0: every CPU it may use" },
     { "cpu", 0, HR_FLAG_CHOICE, "baseline|avx2|avx512", NULL, 0, 0,
       "use at most these instructions" },
+    { "exact", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "plain order of additions: slower, equal bits on every CPU" },
     { 0 },
 };
 
@@ -223,6 +225,7 @@ int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_ar
     options.features = features;
     options.threads = (unsigned)hr_arg_count(args, "threads");
     options.cpu = hr_arg_text(args, "cpu");
+    options.exact = hr_arg_switch(args, "exact");
     const hrnet_status status = hrnet_session_create(out, model, &options);
     return status == HRNET_OK ? -1 : hr_report((int)status);
 }

@@ -76,6 +76,7 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
     const struct hr_plan_options plan = {
         .kernels = &s->kernels,
         .threads = s->threads,
+        .exact = options->exact,
         .features = options->features,
         .feature_count = options->feature_count,
     };

@@ -3,6 +3,8 @@
 #ifndef HR_SESSION_SESSION_H
 #define HR_SESSION_SESSION_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "model/model.h"
 #include "plan/plan.h"
@@ -12,6 +14,7 @@ struct hr_session_options {
     size_t batch;          /* largest batch, >= 1 */
     int64_t height, width; /* input size; 0: the recipe's */
     uint32_t cpu_flags;    /* hr_cpu_flag bits to use at most: ~0u for all */
+    bool exact;            /* only kernels that add in the plain order: equal bits on every CPU */
     const char *const *features;
     size_t feature_count;
 };
