@@ -169,6 +169,10 @@ static enum hr_status run(struct outcome *o, const struct golden *g,
                   .feature_count = feature_count },
     };
     HR_TRY(test_network_init(&o->net, &options));
+    const json_t *tensors = json_object_get(g->json, "tensors");
+    if (tensors && json_integer_value(tensors) != (json_int_t)o->net.graph->param_count)
+        return hr_fail(HR_E_MISMATCH, "it counts %lld tensors, the network has %zu",
+                       (long long)json_integer_value(tensors), o->net.graph->param_count);
 
     char name[80];
     const size_t floats = (size_t)(g->n * 3 * g->height * g->width);
