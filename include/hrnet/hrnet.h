@@ -58,7 +58,8 @@ HRNET_API const char *hrnet_last_error(void);
 typedef void hrnet_log_fn(void *context, int level, const char *message);
 HRNET_API void hrnet_set_log(hrnet_log_fn *fn, void *context);
 
-/** Replaces malloc for the library's own blocks.  Call before anything else; both or neither NULL. */
+/** Replaces malloc for the library's own blocks.  Call before anything else; both or neither NULL.
+ */
 typedef void *hrnet_allocate_fn(void *context, size_t bytes, size_t align);
 typedef void hrnet_release_fn(void *context, void *block);
 HRNET_API void hrnet_set_allocator(hrnet_allocate_fn *allocate, hrnet_release_fn *release,
@@ -81,16 +82,17 @@ HRNET_API double hrnet_cpu_peak_gflops(const char *isa, unsigned threads);
 
 /** What is known about an architecture, or a set of published weights, by name. */
 struct hrnet_zoo_entry {
-    const char *name;         /**< "HRNet_W18_C" */
-    const char *architecture; /**< same as name for an architecture */
-    uint64_t parameters;      /**< trainable, 1000 classes */
-    uint64_t multiply_adds;   /**< 224x224 */
-    const char *url, *file;   /**< NULL for an architecture */
+    const char *name;          /**< "HRNet_W18_C" */
+    const char *architecture;  /**< same as name for an architecture */
+    uint64_t parameters;       /**< trainable, 1000 classes */
+    uint64_t multiply_adds;    /**< 224x224 */
+    const char *url, *file;    /**< NULL for an architecture */
     const char *sha256_prefix; /**< first hex digits of the file's SHA-256, or NULL */
     const char *recipe;
-    double top1, top5;                        /**< published, as fractions; 0 if none */
-    double flops_printed, parameters_printed; /**< the published table's columns (G, M), 0 if none */
-    const char *note, *licence;               /**< or NULL */
+    double top1, top5; /**< published, as fractions; 0 if none */
+    double flops_printed,
+        parameters_printed;     /**< the published table's columns (G, M), 0 if none */
+    const char *note, *licence; /**< or NULL */
 };
 HRNET_API size_t hrnet_zoo_architecture_count(void);
 HRNET_API hrnet_status hrnet_zoo_architecture(size_t index, struct hrnet_zoo_entry *out);
@@ -153,24 +155,23 @@ HRNET_API void hrnet_model_release(hrnet_model *model);
 
 struct hrnet_model_info {
     const char *architecture, *format, *scheme; /**< "HRNet_W18_C", "safetensors", "Paddle 2.1" */
-    const char *prefix;        /**< wrapper stripped from names, "" if none */
-    const char *verdict;       /**< how loading ended, in words */
-    const char *precision;     /**< "fp32" */
-    const char *published;     /**< name of published weights, or NULL */
-    const char *fuse_order;    /**< "paddle" or "microsoft" */
-    int classes, squeeze;      /**< squeeze: nonzero with squeeze-and-excitation */
-    uint64_t parameters;          /**< trainable */
-    uint64_t parameters_page;     /**< as the published page counts: without linear biases */
-    uint64_t parameters_stored;   /**< with running statistics */
+    const char *prefix;                         /**< wrapper stripped from names, "" if none */
+    const char *verdict;                        /**< how loading ended, in words */
+    const char *precision;                      /**< "fp32" */
+    const char *published;                      /**< name of published weights, or NULL */
+    const char *fuse_order;                     /**< "paddle" or "microsoft" */
+    int classes, squeeze;                       /**< squeeze: nonzero with squeeze-and-excitation */
+    uint64_t parameters;                        /**< trainable */
+    uint64_t parameters_page;   /**< as the published page counts: without linear biases */
+    uint64_t parameters_stored; /**< with running statistics */
     uint64_t tensors;
-    uint64_t multiply_adds;       /**< at the recipe's size, one picture */
+    uint64_t multiply_adds; /**< at the recipe's size, one picture */
     uint64_t weight_bytes;
-    char checksum[65];            /**< SHA-256 over names, shapes and bytes */
+    char checksum[65]; /**< SHA-256 over names, shapes and bytes */
     int label_count;
 };
 /** Strings live as long as the model. */
-HRNET_API hrnet_status hrnet_model_describe(const hrnet_model *model,
-                                            struct hrnet_model_info *out);
+HRNET_API hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_info *out);
 HRNET_API hrnet_status hrnet_model_recipe(const hrnet_model *model, struct hrnet_recipe *out);
 /** Name of a class, or "" where there is none. */
 HRNET_API const char *hrnet_model_label(const hrnet_model *model, int class_index);
@@ -201,10 +202,10 @@ typedef struct hrnet_session hrnet_session;
 
 struct hrnet_session_options {
     size_t struct_size;
-    unsigned threads;    /**< 0: every CPU this process may use; more is clamped */
-    size_t batch;        /**< largest batch, 1 to 1024 (default 1) */
-    int height, width;   /**< input size; 0: the recipe's */
-    const char *cpu;     /**< "baseline", "avx2", "avx512": use at most this; NULL: the best */
+    unsigned threads;  /**< 0: every CPU this process may use; more is clamped */
+    size_t batch;      /**< largest batch, 1 to 1024 (default 1) */
+    int height, width; /**< input size; 0: the recipe's */
+    const char *cpu;   /**< "baseline", "avx2", "avx512": use at most this; NULL: the best */
     const char *const *features; /**< names of feature maps to keep; NULL-terminated, or NULL */
     int exact; /**< nonzero: no Winograd; slower, and the same bits on every CPU */
 };
@@ -246,10 +247,10 @@ HRNET_API hrnet_status hrnet_session_describe(const hrnet_session *session,
 
 struct hrnet_step_info {
     const char *name, *op, *kernel;
-    int64_t in[4], out[4];       /**< NCHW; missing dimensions are 0 */
-    uint64_t multiply_adds;      /**< whole batch */
+    int64_t in[4], out[4];  /**< NCHW; missing dimensions are 0 */
+    uint64_t multiply_adds; /**< whole batch */
     uint64_t weight_bytes, activation_bytes;
-    int at_peak;                 /**< nonzero at the step where most memory is in use */
+    int at_peak; /**< nonzero at the step where most memory is in use */
 };
 HRNET_API hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
                                           struct hrnet_step_info *out);
@@ -268,11 +269,11 @@ HRNET_API void hrnet_decode_options_init(struct hrnet_decode_options *options, s
 
 /** What was noticed about a picture. */
 struct hrnet_picture_report {
-    const char *format;      /**< "JPEG", "PNG", ... */
-    int64_t width, height;   /**< px, upright */
-    int orientation;         /**< EXIF orientation applied, 1 to 8 */
+    const char *format;    /**< "JPEG", "PNG", ... */
+    int64_t width, height; /**< px, upright */
+    int orientation;       /**< EXIF orientation applied, 1 to 8 */
     int truncated;
-    char warning[160];       /**< "" or one line */
+    char warning[160]; /**< "" or one line */
 };
 
 /** Picture file -> tensor float32 [3,crop_height,crop_width].  Thread-safe.  report may be NULL. */
@@ -282,8 +283,8 @@ HRNET_API hrnet_status hrnet_preprocess_file(const struct hrnet_recipe *recipe, 
 /** The same from encoded bytes in memory; `name` is for messages. */
 HRNET_API hrnet_status hrnet_preprocess_memory(const struct hrnet_recipe *recipe, const void *data,
                                                size_t size, const char *name,
-                                               const struct hrnet_decode_options *options,
-                                               float *x, struct hrnet_picture_report *report);
+                                               const struct hrnet_decode_options *options, float *x,
+                                               struct hrnet_picture_report *report);
 /** The same from RGB pixels [height][width][3] in memory. */
 HRNET_API hrnet_status hrnet_preprocess_pixels(const struct hrnet_recipe *recipe,
                                                const uint8_t *rgb, int64_t width, int64_t height,

@@ -39,7 +39,8 @@ static uint32_t detect_flags(void)
         return 0;
     if (fma && half && (b & bit_AVX2) && (b & bit_BMI2))
         flags |= HR_CPU_AVX2;
-    const uint32_t base = bit_AVX512F | bit_AVX512CD | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    const uint32_t base =
+        (uint32_t)bit_AVX512F | bit_AVX512CD | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if ((flags & HR_CPU_AVX2) && (b & base) == base && (state & 0xe6) == 0xe6) {
         flags |= HR_CPU_AVX512;
         flags |= c & bit_AVX512VNNI ? HR_CPU_VNNI : 0;
@@ -51,7 +52,7 @@ static uint32_t detect_flags(void)
 static void detect_name(char name[64])
 {
     uint32_t brand[13] = { 0 };
-    if (__get_cpuid_max(0x80000000, NULL) < 0x80000004)
+    if ((uint32_t)__get_cpuid_max(0x80000000, NULL) < 0x80000004u)
         return;
     for (uint32_t i = 0; i < 3; i++)
         __get_cpuid(0x80000002 + i, &brand[4 * i], &brand[4 * i + 1], &brand[4 * i + 2],

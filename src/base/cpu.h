@@ -27,7 +27,8 @@ const struct hr_cpu *hr_cpu_get(void);
  */
 unsigned hr_cpu_count(void);
 
-/* CPUs that the cgroup files below `root` (/sys/fs/cgroup) grant, as a fraction; 0 without limit. */
+/* CPUs that the cgroup files below `root` (/sys/fs/cgroup) grant, as a fraction; 0 without limit.
+ */
 double hr_cpu_quota(const char *root);
 
 /* Saves the caller's floating-point control state and flushes denormals to zero until leave, so

@@ -20,8 +20,9 @@
 
 #define WE (WS == 2 ? 5 : WM + 2)
 #define WP (WE * WE)
-#define WG (WS == 2 ? 4 : WE) /* weights of an axis: at stride 2 the last two points share theirs \
-                               */
+#define WG                                                                                 \
+    (WS == 2 ? 4 : WE) /* weights of an axis: at stride 2 the last two points share theirs \
+                        */
 #define WU (WG * WG)
 #if WS == 2
 #define WN(name)  FN(name##_s2)
