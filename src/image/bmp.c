@@ -75,12 +75,13 @@ static bool read_masks(struct bmp *b)
     return b->mask[0] && b->mask[1] && b->mask[2];
 }
 
-/* The bits under a mask as 8 bits. */
+/* The bits under a mask as the top of 8 bits, as OpenCV reads 15 and 16 bits (5 bits give 0, 8,
+ * ... 248). */
 static uint8_t field(uint32_t value, uint32_t mask)
 {
-    const int shift = __builtin_ctz(mask);
-    const uint32_t most = mask >> shift;
-    return (uint8_t)((uint64_t)((value & mask) >> shift) * 255 / most);
+    const unsigned top = 31u - (unsigned)__builtin_clz(mask);
+    value &= mask;
+    return (uint8_t)(top < 7 ? value << (7 - top) : value >> (top - 7));
 }
 
 static void read_pixel(const struct bmp *b, const uint8_t *row, size_t x, uint8_t rgb[3])

@@ -87,6 +87,16 @@ static bool is_ppm(struct hr_span bytes)
            bytes.data[1] <= '6' && strchr(" \t\r\n#", bytes.data[2]);
 }
 
+/* No control characters but white space in what would be shown first. */
+static bool is_text(struct hr_span bytes)
+{
+    const size_t look = bytes.size < 512 ? bytes.size : 512;
+    for (size_t i = 0; i < look; i++)
+        if (bytes.data[i] == 0x7f || (bytes.data[i] < ' ' && !memchr("\t\n\r\f", bytes.data[i], 4)))
+            return false;
+    return look == 512 || hr_utf8_valid((const char *)bytes.data, look);
+}
+
 static enum hr_picture_format sniff(struct hr_span bytes, const char **kind)
 {
     *kind = "unknown data";
@@ -99,9 +109,7 @@ static enum hr_picture_format sniff(struct hr_span bytes, const char **kind)
     }
     if (is_ppm(bytes))
         return HR_PICTURE_PPM;
-    const size_t look = bytes.size < 512 ? bytes.size : 512;
-    if (look > 0 && !memchr(bytes.data, 0, look) &&
-        hr_utf8_valid((const char *)bytes.data, bytes.size < 512 ? bytes.size : 0))
+    if (is_text(bytes))
         *kind = "text";
     return HR_PICTURE_UNKNOWN;
 }

@@ -4,15 +4,27 @@
 #include <stdio.h>
 
 #include <jpeglib.h>
+
+#include <jerror.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "image/decoders.h"
 
+/* Progressive pictures need about ten scans; each costs a pass over all coefficients, so a small
+ * file of many empty scans would cost minutes. */
+#define MOST_SCANS 500
+
+/* No complete JPEG has over 256 pixels a byte: a block of 64 pixels takes two bits at least.  A
+ * file far beyond that is a bomb, not a picture that was cut off. */
+#define MOST_PIXELS_A_BYTE 8192
+
 struct errors {
     struct jpeg_error_mgr base; /* first: libjpeg hands it back as this type */
     jmp_buf jump;
+    bool truncated;
     char text[JMSG_LENGTH_MAX];
 };
 
@@ -27,6 +39,8 @@ static void leave(j_common_ptr info)
 static void note_warning(j_common_ptr info, int level)
 {
     struct errors *errors = (struct errors *)(void *)info->err;
+    if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF)
+        errors->truncated = true;
     if (level < 0 && info->err->num_warnings++ == 0)
         info->err->format_message(info, errors->text);
 }
@@ -34,6 +48,15 @@ static void note_warning(j_common_ptr info, int level)
 static void drop_message(j_common_ptr info)
 {
     (void)info;
+}
+
+static void count_scans(j_common_ptr info)
+{
+    struct errors *errors = (struct errors *)(void *)info->err;
+    if (((j_decompress_ptr)info)->input_scan_number > MOST_SCANS) {
+        snprintf(errors->text, sizeof errors->text, "more than %d scans", MOST_SCANS);
+        longjmp(errors->jump, 1);
+    }
 }
 
 static int find_orientation(const struct jpeg_decompress_struct *info)
@@ -44,7 +67,8 @@ static int find_orientation(const struct jpeg_decompress_struct *info)
     return 1;
 }
 
-/* OpenCV's rule for the inverted inks of Adobe files, in place: 4 bytes a pixel to 3. */
+/* OpenCV's rule, made for the inverted inks of Adobe files and used without their marker too:
+ * 4 bytes a pixel to 3. */
 static void inks_to_rgb(uint8_t *rgb, const uint8_t *cmyk, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -54,13 +78,6 @@ static void inks_to_rgb(uint8_t *rgb, const uint8_t *cmyk, size_t count)
     }
 }
 
-/* Inks stored plainly (no Adobe marker): inverted first. */
-static void invert(uint8_t *row, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        row[i] = (uint8_t)(255 - row[i]);
-}
-
 static void read_rows(struct jpeg_decompress_struct *info, struct hr_image *image, uint8_t *inks)
 {
     const size_t width = (size_t)image->width;
@@ -68,11 +85,8 @@ static void read_rows(struct jpeg_decompress_struct *info, struct hr_image *imag
         uint8_t *row = image->pixels + info->output_scanline * width * 3;
         JSAMPROW target = inks ? inks : row;
         (void)jpeg_read_scanlines(info, &target, 1);
-        if (inks) {
-            if (!info->saw_Adobe_marker)
-                invert(inks, width * 4);
+        if (inks)
             inks_to_rgb(row, inks, width);
-        }
     }
 }
 
@@ -80,11 +94,16 @@ static void read_rows(struct jpeg_decompress_struct *info, struct hr_image *imag
 static enum hr_status decode(struct jpeg_decompress_struct *info, struct hr_image *image,
                              const struct hr_picture *picture, uint8_t **inks)
 {
+    struct jpeg_progress_mgr progress = { .progress_monitor = count_scans };
     jpeg_mem_src(info, picture->bytes.data, (unsigned long)picture->bytes.size);
     jpeg_save_markers(info, JPEG_APP0 + 1, 0xffff);
     (void)jpeg_read_header(info, TRUE);
     picture->report->orientation = find_orientation(info);
+    if ((uint64_t)info->image_width * info->image_height / MOST_PIXELS_A_BYTE > picture->bytes.size)
+        return hr_fail(HR_E_FORMAT, "%s: JPEG: %zu bytes cannot hold %ux%u pixels", picture->name,
+                       picture->bytes.size, info->image_width, info->image_height);
     HR_TRY(hr_image_start(image, picture, info->image_width, info->image_height));
+    info->progress = &progress;
     if (info->num_components == 4) {
         info->out_color_space = JCS_CMYK;
         *inks = hr_mem_alloc_raw(info->image_width, 4);
@@ -96,6 +115,7 @@ static enum hr_status decode(struct jpeg_decompress_struct *info, struct hr_imag
     (void)jpeg_start_decompress(info);
     read_rows(info, image, *inks);
     (void)jpeg_finish_decompress(info);
+    info->progress = NULL;
     return HR_OK;
 }
 
@@ -112,6 +132,7 @@ enum hr_status hr_decode_jpeg(struct hr_image *image, const struct hr_picture *p
     errors.base.emit_message = note_warning;
     errors.base.output_message = drop_message;
     errors.text[0] = '\0';
+    errors.truncated = false;
     if (setjmp(errors.jump)) {
         status = hr_fail(HR_E_FORMAT, "%s: JPEG: %s", picture->name, errors.text);
     } else {
@@ -121,8 +142,7 @@ enum hr_status hr_decode_jpeg(struct hr_image *image, const struct hr_picture *p
     jpeg_destroy_decompress(&info);
     hr_mem_free(*inks_of);
     if (status == HR_OK && errors.base.num_warnings > 0) {
-        picture->report->truncated =
-            errors.base.msg_code >= 0 && strstr(errors.text, "end") != NULL;
+        picture->report->truncated = errors.truncated;
         snprintf(picture->report->warning, sizeof picture->report->warning, "JPEG: %.150s",
                  errors.text);
     }

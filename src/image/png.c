@@ -28,6 +28,9 @@ static enum hr_status decode(spng_ctx *context, struct hr_image *image,
     const size_t size = (size_t)image->width * (size_t)image->height * 3;
     if ((error = spng_decode_image(context, image->pixels, size, SPNG_FMT_RGB8, 0)))
         return fail_png(picture, error);
+    /* To the end: a file that lacks it is cut off, and the orientation may stand there. */
+    if ((error = spng_decode_chunks(context)))
+        return fail_png(picture, error);
     if (spng_get_exif(context, &exif) == 0)
         picture->report->orientation = hr_exif_orientation((const uint8_t *)exif.data, exif.length);
     return HR_OK;
