@@ -246,12 +246,21 @@ enum hr_status hr_recipe_crop(const struct hr_recipe *r, const struct hr_image *
     return status;
 }
 
+/* A byte has 256 values only: each is normalised once and then looked up. */
 void hr_recipe_normalise(const struct hr_recipe *r, const struct hr_image *crop, float *x)
 {
     struct hr_pixel_kernels kernels;
     const size_t pixels = (size_t)(crop->width * crop->height);
+    const uint8_t *rgb = crop->pixels;
+    float value[3][256];
+    uint8_t every[256 * 3];
+    for (size_t i = 0; i < sizeof every; i++)
+        every[i] = (uint8_t)(i / 3);
     hr_pixel_ref(&kernels);
-    kernels.normalise(x, pixels, crop->pixels, pixels, r->scale, r->mean, r->deviation);
+    kernels.normalise(value[0], 256, every, 256, r->scale, r->mean, r->deviation);
+    for (size_t i = 0; i < pixels; i++, rgb += 3)
+        for (size_t c = 0; c < 3; c++)
+            x[c * pixels + i] = value[c][rgb[c]];
 }
 
 enum hr_status hr_recipe_apply(const struct hr_recipe *r, const struct hr_image *image, float *x)
