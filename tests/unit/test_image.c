@@ -19,7 +19,7 @@
 #include "base/os.h"
 #include "image/image.h"
 #include "image/recipe.h"
-#include "pictures.h"
+#include "small_pictures.h"
 
 #define PICTURES HRNET_TESTS_DIR "/data/pictures/"
 

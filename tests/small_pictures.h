@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Small picture files of every kind, made on the spot for tests.  Each function appends to *out. */
-#ifndef TESTS_PICTURES_H
-#define TESTS_PICTURES_H
+#ifndef TESTS_SMALL_PICTURES_H
+#define TESTS_SMALL_PICTURES_H
 
 #include <stdbool.h>
 #include <stdint.h>

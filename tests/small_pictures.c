@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Makes small picture files for tests, with libjpeg, zlib and bytes written by hand (PNG: W3C
  * recommendation; BMP: BITMAPINFOHEADER), so that odd kinds need no files. */
-#include "pictures.h"
+#include "small_pictures.h"
 
 #include <stdio.h>
 
