@@ -34,7 +34,7 @@ static const char *value_of(const char *header, const char *key)
 
 static enum hr_status read_descr(struct hr_tensor *t, const char *value, const char *name)
 {
-    if (!value || *value != '\'' || !strchr("<>|=", value[1]))
+    if (!value || *value != '\'' || !value[1] || !strchr("<>|=", value[1]))
         return hr_fail(HR_E_FORMAT, "%s: npy: the element type is not understood", name);
     if (value[1] == '>')
         return hr_fail(HR_E_UNSUPPORTED, "%s: npy: big-endian data is not read", name);
@@ -56,7 +56,7 @@ static enum hr_status read_shape(struct hr_tensor *t, const char *value, const c
         int digits = 0;
         for (; *value >= '0' && *value <= '9' && digits < 18; value++, digits++)
             dim = dim * 10 + (*value - '0');
-        if (digits == 0 || t->shape.rank == HR_MAX_RANK)
+        if (digits == 0 || (*value >= '0' && *value <= '9') || t->shape.rank == HR_MAX_RANK)
             return hr_fail(HR_E_FORMAT, "%s: npy: the shape is not understood", name);
         t->shape.dim[t->shape.rank++] = dim;
         while (*value == ' ' || *value == ',')
@@ -67,11 +67,12 @@ static enum hr_status read_shape(struct hr_tensor *t, const char *value, const c
 
 static void set_fortran(struct hr_tensor *t)
 {
-    int64_t stride = 1;
-    for (int d = 0; d < t->shape.rank; d++) {
-        t->stride[d] = stride;
-        stride *= t->shape.dim[d];
-    }
+    struct hr_tensor turned = *t;
+    for (int d = 0; d < t->shape.rank; d++)
+        turned.shape.dim[d] = t->shape.dim[t->shape.rank - 1 - d];
+    hr_tensor_set_contiguous(&turned);
+    for (int d = 0; d < t->shape.rank; d++)
+        t->stride[d] = turned.stride[t->shape.rank - 1 - d];
 }
 
 /* header is zero-terminated. */

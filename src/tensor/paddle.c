@@ -31,8 +31,20 @@ static const char *const allowed[] = {
 struct paddle_file {
     struct hr_store *store;
     const char *name;
+    size_t size;                    /* of the file; what is made in memory stays below it */
+    size_t made;                    /* bytes decoded and joined so far */
     const struct hr_pickle *slices; /* the table of cut tensors, or NULL */
 };
+
+/* Values may be shared inside a pickle, so a small file could ask for the same bytes again and
+ * again: all that is decoded or joined may not be more than the file itself holds. */
+static enum hr_status charge(struct paddle_file *f, size_t bytes)
+{
+    if (bytes > f->size - f->made)
+        return hr_fail(HR_E_FORMAT, "%s: its tensors claim more bytes than the file has", f->name);
+    f->made += bytes;
+    return HR_OK;
+}
 
 /* A key as C text; names with a zero byte or of absurd length are refused. */
 static enum hr_status key_text(char out[1024], const struct hr_pickle *key,
@@ -135,11 +147,12 @@ static bool decode_latin1(uint8_t *out, size_t size, struct hr_span text)
 
 static void set_fortran_strides(struct hr_tensor *t)
 {
-    int64_t stride = 1;
-    for (int d = 0; d < t->shape.rank; d++) {
-        t->stride[d] = stride;
-        stride *= t->shape.dim[d];
-    }
+    struct hr_tensor turned = *t;
+    for (int d = 0; d < t->shape.rank; d++)
+        turned.shape.dim[d] = t->shape.dim[t->shape.rank - 1 - d];
+    hr_tensor_set_contiguous(&turned);
+    for (int d = 0; d < t->shape.rank; d++)
+        t->stride[d] = turned.stride[t->shape.rank - 1 - d];
 }
 
 static enum hr_status fail_bytes(const struct paddle_file *f, const char *tensor,
@@ -151,7 +164,7 @@ static enum hr_status fail_bytes(const struct paddle_file *f, const char *tensor
 
 /* The array's view, without adding it.  Decoded bytes go to the store. */
 static enum hr_status read_array(struct hr_tensor *t, const struct hr_pickle *array,
-                                 const char *tensor, const struct paddle_file *f)
+                                 const char *tensor, struct paddle_file *f)
 {
     const struct hr_pickle *state = array->state;
     size_t bytes;
@@ -181,6 +194,7 @@ static enum hr_status read_array(struct hr_tensor *t, const struct hr_pickle *ar
         data->args->items[0]->kind != HR_PICKLE_STRING ||
         !hr_pickle_is(data->args->items[1], "latin1") || bytes > data->args->items[0]->bytes.size)
         return fail_bytes(f, tensor, t);
+    HR_TRY(charge(f, bytes));
     uint8_t *decoded = hr_mem_alloc_raw(bytes, 1);
     if (!decoded)
         return HR_E_MEMORY;
@@ -195,7 +209,7 @@ static enum hr_status read_array(struct hr_tensor *t, const struct hr_pickle *ar
 }
 
 /* Joins the pieces of a tensor that protocols 2 and 3 could not hold whole. */
-static enum hr_status join_slices(const struct paddle_file *f, const struct hr_pickle *root,
+static enum hr_status join_slices(struct paddle_file *f, const struct hr_pickle *root,
                                   const struct hr_pickle *key, const struct hr_pickle *info)
 {
     const struct hr_pickle *shape = hr_pickle_get(info, "OriginShape");
@@ -221,8 +235,10 @@ static enum hr_status join_slices(const struct paddle_file *f, const struct hr_p
             return hr_fail(HR_E_FORMAT, "%s: piece '%.200s' is missing", f->name, piece);
         HR_TRY(read_array(&t, part, piece, f));
         HR_TRY(hr_shape_elements(&t.shape, &count));
-        if (!to)
+        if (!to) {
+            HR_TRY(charge(f, elements > f->size ? elements : elements * hr_dtype_bytes(t.dtype)));
             HR_TRY(hr_store_add_owned(f->store, name, t.dtype, &whole, (void **)&to));
+        }
         if (count > elements - at || t.dtype != hr_store_find(f->store, name)->dtype)
             return hr_fail(HR_E_FORMAT, "%s: piece '%.200s' does not fit %s", f->name, piece,
                            hr_shape_str(&whole).s);
@@ -252,7 +268,7 @@ static bool is_slice(const struct paddle_file *f, const struct hr_pickle *key)
     return false;
 }
 
-static enum hr_status add_array(const struct paddle_file *f, const struct hr_pickle *key,
+static enum hr_status add_array(struct paddle_file *f, const struct hr_pickle *key,
                                 const struct hr_pickle *array)
 {
     char name[1024];
@@ -271,6 +287,8 @@ static enum hr_status add_dict(struct paddle_file *f, const struct hr_pickle *di
     const struct hr_pickle *slices = hr_pickle_get(dict, SLICE_TABLE);
     if (depth > DICT_DEPTH)
         return hr_fail(HR_E_FORMAT, "%s: dicts nest deeper than %d", f->name, DICT_DEPTH);
+    if (hr_pickle_seen(dict))
+        return HR_OK;
     if (slices && slices->kind == HR_PICKLE_DICT) {
         f->slices = slices;
         for (size_t i = 0; i + 1 < slices->count; i += 2)
@@ -320,7 +338,7 @@ enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t s
 {
     struct hr_arena arena = { 0 };
     struct hr_reader reader = hr_reader_of(data, size, name);
-    struct paddle_file f = { .store = store, .name = name };
+    struct paddle_file f = { .store = store, .name = name, .size = size };
     struct hr_pickle *root = NULL;
     enum hr_status status = hr_pickle_load(&root, &arena, &reader, allowed, HR_COUNT(allowed));
     if (status == HR_OK)
@@ -402,14 +420,12 @@ static void static_name(char out[64], const char *name, unsigned counts[3])
     static const struct {
         const char *ending, *pattern;
         int kind, step; /* which counter; whether this tensor starts a new layer */
-    } rules[] = { { ".conv.weight", "conv2d_%u.w_0", 0, 1 },
-                  { ".bn.weight", "batch_norm2d_%u.w_0", 1, 1 },
-                  { ".bn.bias", "batch_norm2d_%u.b_0", 1, 0 },
-                  { "._mean", "batch_norm2d_%u.w_1", 1, 0 },
-                  { "._variance", "batch_norm2d_%u.w_2", 1, 0 },
-                  { ".weight", "linear_%u.w_0", 2, 1 },
-                  { ".bias", "linear_%u.b_0", 2, 0 },
-                  { "", "tensor_%u", 2, 1 } };
+    } rules[] = {
+        { ".conv.weight", "conv2d_%u.w_0", 0, 1 },   { ".bn.weight", "batch_norm_%u.w_0", 1, 1 },
+        { ".bn.bias", "batch_norm_%u.b_0", 1, 0 },   { "._mean", "batch_norm_%u.w_1", 1, 0 },
+        { "._variance", "batch_norm_%u.w_2", 1, 0 }, { ".weight", "linear_%u.w_0", 2, 1 },
+        { ".bias", "linear_%u.b_0", 2, 0 },          { "", "tensor_%u", 2, 1 }
+    };
     size_t i = 0;
     while (!hr_text_ends(name, rules[i].ending))
         i++;
@@ -440,7 +456,7 @@ static enum hr_status write_all(struct writer *w, const struct hr_store *store)
         put_text(&w->b, hr_store_name(store, i));
         HR_TRY(put_array_head(&w->b, hr_store_tensor(store, i)));
         if (!flush(w) || !hr_tensor_stream(store, i, w->file))
-            return HR_OK; /* the error sticks to the stream, or the message is set */
+            return ferror(w->file) ? HR_OK : HR_E_MEMORY; /* a write error is commit's to report */
         put_codes(&w->b, "tb");
     }
     put_name_table(&w->b, store);

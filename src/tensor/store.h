@@ -19,7 +19,7 @@ enum hr_format {
     HR_FORMAT_SAFETENSORS,
     HR_FORMAT_PADDLE,       /* .pdparams: a pickled dict of NumPy arrays */
     HR_FORMAT_TORCH,        /* .pth, zip of a pickle and storages */
-    HR_FORMAT_TORCH_LEGACY, /* .pth before PyTorch 1.6; also with NumPy arrays inside */
+    HR_FORMAT_TORCH_LEGACY, /* .pth before PyTorch 1.6: a stream of pickles and storages */
 };
 const char *hr_format_name(enum hr_format format); /* "safetensors", "Paddle pickle", ... */
 

@@ -71,7 +71,10 @@ void hr_tensor_set_contiguous(struct hr_tensor *t)
     int64_t stride = 1;
     for (int d = t->shape.rank - 1; d >= 0; d--) {
         t->stride[d] = stride;
-        stride *= t->shape.dim[d];
+        /* Only a shape without elements, or one that no memory holds, gets here with an overflow.
+         */
+        if (__builtin_mul_overflow(stride, t->shape.dim[d], &stride))
+            stride = 0;
     }
 }
 
@@ -79,9 +82,12 @@ bool hr_tensor_contiguous(const struct hr_tensor *t)
 {
     int64_t stride = 1;
     for (int d = t->shape.rank - 1; d >= 0; d--) {
+        if (t->shape.dim[d] == 0)
+            return true;
         if (t->shape.dim[d] != 1 && t->stride[d] != stride)
             return false;
-        stride *= t->shape.dim[d];
+        if (__builtin_mul_overflow(stride, t->shape.dim[d], &stride))
+            return false;
     }
     return true;
 }

@@ -12,8 +12,10 @@
 #include "wire/pickle.h"
 #include "wire/zip.h"
 
-#define DICT_DEPTH   4 /* checkpoint -> state_dict -> name; deeper is no state dict */
-#define LEGACY_MAGIC "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"
+#define DICT_DEPTH    4   /* checkpoint -> state_dict -> name; deeper is no state dict */
+#define MOST_DICTS    256 /* looked at: dicts may be shared and seem many more than they are */
+#define MOST_INFLATED ((size_t)64 << 20) /* bytes of deflated entries, or 16 times the file */
+#define LEGACY_MAGIC  "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"
 
 static const char *const allowed[] = {
     "torch._utils._rebuild_tensor_v2",
@@ -70,7 +72,18 @@ struct torch_file {
     const char *name;
     struct storage *storages; /* sorted by key */
     size_t storage_count;
+    size_t inflate_left; /* bytes that deflated entries may still give */
 };
+
+static enum hr_status charge(struct torch_file *f, const struct hr_zip_entry *entry)
+{
+    if (entry->size > f->inflate_left)
+        return hr_fail(HR_E_LIMIT,
+                       "%s: its deflated entries are too large: save the file again, stored",
+                       f->name);
+    f->inflate_left -= (size_t)entry->size;
+    return HR_OK;
+}
 
 static int compare_storages(const void *a, const void *b)
 {
@@ -100,6 +113,7 @@ static enum hr_status find_storage(struct torch_file *f, const struct hr_pickle 
         return hr_fail(HR_E_FORMAT, "%s: storage '%s' is missing: the file is incomplete", f->name,
                        text);
     if (found->deflated) {
+        HR_TRY(charge(f, found->deflated));
         void *block = hr_mem_alloc_raw((size_t)found->deflated->size, 1);
         if (!block)
             return HR_E_MEMORY;
@@ -213,9 +227,11 @@ static size_t tensor_count(const struct hr_pickle *dict)
 }
 
 /* The dict with the most tensors directly inside, at most DICT_DEPTH down. */
-static void find_state_dict(const struct hr_pickle *dict, int depth, const struct hr_pickle **best,
-                            size_t *best_count)
+static void find_state_dict(const struct hr_pickle *dict, int depth, size_t *budget,
+                            const struct hr_pickle **best, size_t *best_count)
 {
+    if ((*budget)-- == 0)
+        return;
     const size_t count = tensor_count(dict);
     if (count > *best_count) {
         *best = dict;
@@ -223,16 +239,16 @@ static void find_state_dict(const struct hr_pickle *dict, int depth, const struc
     }
     for (size_t i = 1; i < dict->count && depth < DICT_DEPTH; i += 2)
         if (dict->items[i]->kind == HR_PICKLE_DICT)
-            find_state_dict(dict->items[i], depth + 1, best, best_count);
+            find_state_dict(dict->items[i], depth + 1, budget, best, best_count);
 }
 
 static enum hr_status add_tensors(struct torch_file *f, const struct hr_pickle *root)
 {
     const struct hr_pickle *dict = NULL;
-    size_t count = 0;
+    size_t count = 0, budget = MOST_DICTS;
     char name[1024];
     if (root->kind == HR_PICKLE_DICT)
-        find_state_dict(root, 0, &dict, &count);
+        find_state_dict(root, 0, &budget, &dict, &count);
     if (!dict)
         return hr_fail(HR_E_FORMAT, "%s: the file holds no state dict of tensors", f->name);
     for (size_t i = 0; i + 1 < dict->count; i += 2) {
@@ -270,6 +286,7 @@ static enum hr_status entry_bytes(struct torch_file *f, const struct hr_zip_entr
         *out = entry->packed;
         return HR_OK;
     }
+    HR_TRY(charge(f, entry));
     void *bytes = hr_arena_alloc(&f->arena, (size_t)entry->size, 1);
     if (!bytes)
         return HR_E_MEMORY;
@@ -293,6 +310,10 @@ static enum hr_status list_storages(struct torch_file *f, const struct hr_zip_en
                                   entries[i].deflated ? &entries[i] : NULL };
     }
     sort_storages(f);
+    for (size_t i = 1; i < f->storage_count; i++)
+        if (strcmp(f->storages[i - 1].key, f->storages[i].key) == 0)
+            return hr_fail(HR_E_FORMAT, "%s: storage '%.60s' occurs twice", f->name,
+                           f->storages[i].key);
     return HR_OK;
 }
 
@@ -323,7 +344,9 @@ static enum hr_status read_zip(struct torch_file *f, const void *data, size_t si
 enum hr_status hr_torch_zip_read(struct hr_store *store, const void *data, size_t size,
                                  const char *name)
 {
-    struct torch_file f = { .store = store, .name = name };
+    struct torch_file f = { .store = store, .name = name, .inflate_left = MOST_INFLATED };
+    if (size > MOST_INFLATED / 16)
+        f.inflate_left = size * 16;
     const enum hr_status status = read_zip(&f, data, size);
     hr_arena_fini(&f.arena);
     return status;
@@ -337,32 +360,52 @@ bool hr_torch_legacy_magic(const void *data, size_t size)
            memcmp(data, LEGACY_MAGIC, sizeof LEGACY_MAGIC - 1) == 0;
 }
 
-/* Element size of the storage `key`, from the first tensor in the pickle that uses it. */
-static size_t storage_element(const struct hr_pickle *value, const struct hr_pickle *key, int depth)
+/* A tensor's storage key and the size of its elements. */
+struct use {
+    struct hr_span key;
+    size_t size;
+};
+
+struct uses {
+    struct use *items;
+    size_t count, capacity;
+};
+
+static int compare_uses(const void *a, const void *b)
+{
+    const struct hr_span x = ((const struct use *)a)->key, y = ((const struct use *)b)->key;
+    if (x.size != y.size)
+        return x.size < y.size ? -1 : 1;
+    return x.size ? memcmp(x.data, y.data, x.size) : 0;
+}
+
+/* Every storage that a tensor somewhere in the value uses. */
+static enum hr_status find_uses(struct uses *uses, const struct hr_pickle *value, int depth)
 {
     const struct hr_pickle *call = rebuild_of(value);
+    if (hr_pickle_seen(value))
+        return HR_OK;
     if (call && call->args->count >= 1 && call->args->items[0]->kind == HR_PICKLE_PERSISTENT) {
         const struct hr_pickle *id = call->args->items[0]->args;
-        if (id->kind != HR_PICKLE_TUPLE || id->count < 5 ||
-            id->items[2]->bytes.size != key->bytes.size ||
-            memcmp(id->items[2]->bytes.data, key->bytes.data, key->bytes.size) != 0)
-            return 0;
+        if (id->kind != HR_PICKLE_TUPLE || id->count < 5)
+            return HR_OK;
+        HR_TRY(hr_mem_grow((void **)&uses->items, &uses->capacity, uses->count + 1,
+                           sizeof *uses->items));
         for (size_t i = 0; i < HR_COUNT(storage_types); i++)
             if (hr_pickle_is(id->items[1], storage_types[i].type))
-                return hr_dtype_bytes(storage_types[i].dtype);
-        return 0;
+                uses->items[uses->count++] =
+                    (struct use){ id->items[2]->bytes, hr_dtype_bytes(storage_types[i].dtype) };
+        return HR_OK;
     }
-    size_t found = 0;
     if (depth < DICT_DEPTH + 2 && (value->kind == HR_PICKLE_DICT || value->kind == HR_PICKLE_LIST))
-        for (size_t i = 0; i < value->count && !found; i++)
-            found = storage_element(value->items[i], key, depth + 1);
-    return found;
+        for (size_t i = 0; i < value->count; i++)
+            HR_TRY(find_uses(uses, value->items[i], depth + 1));
+    return HR_OK;
 }
 
 /* Behind the pickles: for each key a count of elements and their bytes. */
 static enum hr_status read_legacy_storages(struct torch_file *f, struct hr_reader *reader,
-                                           const struct hr_pickle *root,
-                                           const struct hr_pickle *keys)
+                                           const struct uses *uses, const struct hr_pickle *keys)
 {
     if (keys->kind != HR_PICKLE_LIST)
         return hr_fail(HR_E_FORMAT, "%s: the list of storages is missing", f->name);
@@ -375,11 +418,14 @@ static enum hr_status read_legacy_storages(struct torch_file *f, struct hr_reade
         struct storage *s = &f->storages[f->storage_count];
         if (keys->items[i]->kind != HR_PICKLE_STRING)
             return hr_fail(HR_E_FORMAT, "%s: a storage has no name", f->name);
-        const size_t size = storage_element(root, keys->items[i], 0);
-        if (!size)
+        const struct use wanted = { keys->items[i]->bytes, 0 };
+        const struct use *use =
+            uses->count ? bsearch(&wanted, uses->items, uses->count, sizeof wanted, compare_uses)
+                        : NULL;
+        if (!use)
             return hr_fail(HR_E_FORMAT, "%s: a storage belongs to no tensor", f->name);
         HR_TRY(hr_read_u64le(reader, &elements));
-        if (elements > hr_reader_left(reader) || !hr_size_mul(&bytes, (size_t)elements, size))
+        if (elements > hr_reader_left(reader) || !hr_size_mul(&bytes, (size_t)elements, use->size))
             return hr_fail(HR_E_FORMAT, "%s: a storage of %" PRIu64 " elements, %zu bytes are left",
                            f->name, elements, hr_reader_left(reader));
         HR_TRY(hr_read_span(reader, bytes, &s->bytes));
@@ -404,8 +450,14 @@ static enum hr_status read_legacy(struct torch_file *f, const void *data, size_t
     const struct hr_pickle *little = hr_pickle_get(parts[2], "little_endian");
     if (little && !little->integer)
         return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->name);
-    HR_TRY(read_legacy_storages(f, &reader, parts[3], parts[4]));
-    return add_tensors(f, parts[3]);
+    struct uses uses = { 0 };
+    enum hr_status status = find_uses(&uses, parts[3], 0);
+    if (uses.count > 1)
+        qsort(uses.items, uses.count, sizeof *uses.items, compare_uses);
+    if (status == HR_OK)
+        status = read_legacy_storages(f, &reader, &uses, parts[4]);
+    hr_mem_free(uses.items);
+    return status == HR_OK ? add_tensors(f, parts[3]) : status;
 }
 
 enum hr_status hr_torch_legacy_read(struct hr_store *store, const void *data, size_t size,

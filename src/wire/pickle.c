@@ -20,6 +20,7 @@ struct machine {
     size_t mark_count, mark_capacity;
     struct hr_pickle **memo;
     size_t memo_count, memo_capacity; /* count: one past the highest index */
+    size_t copied; /* items of lists that became ordered dicts: no more than the input has bytes */
     bool stopped;
 };
 
@@ -350,7 +351,8 @@ static enum hr_status collect(struct machine *m, enum hr_pickle_kind kind, size_
     struct hr_pickle container = { .kind = kind };
     if (kind == HR_PICKLE_DICT && (m->depth - first) % 2)
         return fail_at(m, "a dict has a key without a value");
-    HR_TRY(append(m, &container, m->stack + first, m->depth - first));
+    if (m->depth > first)
+        HR_TRY(append(m, &container, m->stack + first, m->depth - first));
     m->depth = first;
     return push_new(m, container);
 }
@@ -471,10 +473,18 @@ static enum hr_status op_dup(struct machine *m)
 
 /* ---- Objects, none of which is ever made ---- */
 
+static bool printable(struct hr_span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < ' ' || text.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static enum hr_status push_global(struct machine *m, struct hr_span module, struct hr_span name)
 {
-    if (module.size > 200 || name.size > 200)
-        return fail_at(m, "the name of a global is too long");
+    if (module.size > 200 || name.size > 200 || !printable(module) || !printable(name))
+        return fail_at(m, "the name of a global is too long or not text");
     const char *full =
         hr_arena_printf(m->arena, "%.*s.%.*s", (int)module.size, (const char *)module.data,
                         (int)name.size, (const char *)name.data);
@@ -516,6 +526,9 @@ static enum hr_status push_ordered_dict(struct machine *m, const struct hr_pickl
     struct hr_pickle dict = { .kind = HR_PICKLE_DICT };
     if (args->count > 0 && args->items[0]->kind == HR_PICKLE_LIST) {
         const struct hr_pickle *pairs = args->items[0];
+        m->copied += pairs->count;
+        if (m->copied > m->r->size)
+            return fail_at(m, "ordered dicts are made of one list again and again");
         for (size_t i = 0; i < pairs->count; i++) {
             const struct hr_pickle *pair = pairs->items[i];
             if ((pair->kind != HR_PICKLE_TUPLE && pair->kind != HR_PICKLE_LIST) || pair->count != 2)
@@ -625,4 +638,13 @@ struct hr_pickle *hr_pickle_get(const struct hr_pickle *dict, const char *key)
         if (hr_pickle_is(dict->items[i - 2], key))
             return dict->items[i - 1];
     return NULL;
+}
+
+bool hr_pickle_seen(const struct hr_pickle *value)
+{
+    /* The mark belongs to whoever walks the tree; the value itself stays as it is. */
+    struct hr_pickle *marked = (struct hr_pickle *)(uintptr_t)value;
+    const bool seen = marked->seen;
+    marked->seen = true;
+    return seen;
 }

@@ -38,6 +38,7 @@ struct hr_pickle {
     struct hr_pickle **items; /* LIST, TUPLE, DICT */
     size_t count, capacity;
     struct hr_pickle *callable, *args, *state; /* OBJECT, PERSISTENT; state NULL without */
+    bool seen;                                 /* of hr_pickle_seen */
 };
 
 /* Reads one pickle from the reader, which is left behind its STOP.  allowed[allowed_count]:
@@ -46,6 +47,10 @@ struct hr_pickle {
 enum hr_status hr_pickle_load(struct hr_pickle **out, struct hr_arena *arena,
                               struct hr_reader *reader, const char *const *allowed,
                               size_t allowed_count) HR_WARN_UNUSED;
+
+/* Was this asked of the value before?  A walker that skips what it has seen takes no longer than
+ * the pickle has values, however often they are shared. */
+bool hr_pickle_seen(const struct hr_pickle *value);
 
 /* Does a string, bytes or global equal this text? */
 bool hr_pickle_is(const struct hr_pickle *value, const char *text);

@@ -258,7 +258,7 @@ enum hr_status hr_zip_add(struct hr_zip_writer *w, const char *name, const void 
     const uint64_t payload = w->offset + LOCAL_BYTES + name_bytes;
     size_t padding = align > 1 ? (size_t)(-(payload + 4) & (align - 1)) + 4 : 0;
     struct hr_buffer head = { 0 };
-    if (size >= UINT32_MAX || w->offset >= UINT32_MAX - size - 8192 || name_bytes > 4096 ||
+    if (size >= UINT32_MAX || w->offset + size + 8192 >= UINT32_MAX || name_bytes > 4096 ||
         w->count >= UINT16_MAX)
         return hr_fail(HR_E_LIMIT, "'%.200s': archives over 4 GiB are not written", name);
     const uint32_t crc = checksum(data, size);

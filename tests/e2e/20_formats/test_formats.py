@@ -88,6 +88,7 @@ def test_writes_pdparams(arrays, tmp_path):
 
 
 def test_safetensors_round_trip(arrays, tmp_path):
+    del arrays["t.u2"]  # bfloat16 for Paddle and us, unknown to NumPy
     source, target = tmp_path / "a.pdparams", tmp_path / "b.safetensors"
     source.write_bytes(pickle.dumps(arrays, protocol=4))
     assert run("save", source, target, "safetensors").returncode == 0
