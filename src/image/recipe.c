@@ -133,6 +133,8 @@ static bool read_field(struct hr_recipe *r, const char *key, const json_t *value
 {
     *known = true;
     if (strcmp(key, "name") == 0) {
+        if (json_string_length(value) >= sizeof r->name)
+            return false;
         if (json_is_string(value))
             snprintf(r->name, sizeof r->name, "%s", json_string_value(value));
         return json_is_string(value);

@@ -348,6 +348,16 @@ static void cut_off_jpeg_is_decoded_with_a_warning(void **state)
     }
 }
 
+/* Without its end chunk a PNG is not whole, though all pixels are there. */
+static void cut_off_png_is_refused(void **state)
+{
+    struct hr_buffer png = { 0 };
+    (void)state;
+    make_block_png(&png, blocks, 1);
+    refuse(png.data, png.size - 12, "short.png", NULL, HR_E_FORMAT, "PNG");
+    hr_buffer_fini(&png);
+}
+
 /* Every length of a small file of each kind, in a block of just that size. */
 static void every_cut_is_survived(void **state)
 {
@@ -457,6 +467,7 @@ int main(void)
         cmocka_unit_test(bmp_and_netpbm),
         cmocka_unit_test(other_bytes_are_named),
         cmocka_unit_test(cut_off_jpeg_is_decoded_with_a_warning),
+        cmocka_unit_test(cut_off_png_is_refused),
         cmocka_unit_test(every_cut_is_survived),
         cmocka_unit_test(failing_memory_is_reported),
         cmocka_unit_test(encoded_png_reads_back),

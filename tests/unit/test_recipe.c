@@ -192,6 +192,7 @@ static void bad_json(void **state)
     refuse("[]", "JSON object");
     refuse("{\"resise\":1}", "'resise' is not known");
     refuse("{\"resize\":\"lanczos\"}", "'resize' is not valid");
+    refuse("{\"name\":\"a name of thirty-two characters or\"}", "'name' is not valid");
     refuse("{\"crop_width\":0}", "crop_width");
     refuse("{\"crop_width\":99999999999}", "crop_width");
     refuse("{\"mean\":[1,2]}", "'mean'");
