@@ -295,17 +295,18 @@ static void bombs_are_refused_from_the_header(void **state)
     const long before = peak_kib();
     struct hr_buffer png = { 0 }, jpeg = { 0 };
     struct hr_decode_options options = hr_decode_defaults();
-    static const char ppm[] = "P6\n60000 60000\n255\n";
+    static const char ppm[] = "P6\n60000 60000\n255\n", large[] = "P6\n13000 13000\n255\n";
     (void)state;
     make_png_header(&png, 60000, 60000);
     assert_in_range(png.size, 1, 99);
     refuse(png.data, png.size, "bomb.png", NULL, HR_E_LIMIT, "178956970");
-    refuse(ppm, sizeof ppm - 1, "bomb.ppm", NULL, HR_E_FORMAT, "cut off");
+    refuse(ppm, sizeof ppm - 1, "bomb.ppm", NULL, HR_E_LIMIT, "178956970");
     make_block_jpeg(&jpeg, blocks, 1);
     set_jpeg_size(&jpeg, 60000, 60000);
-    refuse(jpeg.data, jpeg.size, "bomb.jpg", NULL, HR_E_FORMAT, "60000x60000");
+    refuse(jpeg.data, jpeg.size, "bomb.jpg", NULL, HR_E_LIMIT, "178956970");
     set_jpeg_size(&jpeg, 13000, 13000); /* within the limit, and yet no such file exists */
     refuse(jpeg.data, jpeg.size, "bomb.jpg", NULL, HR_E_FORMAT, "13000x13000");
+    refuse(large, sizeof large - 1, "large.ppm", NULL, HR_E_FORMAT, "cut off");
     set_jpeg_size(&jpeg, 48, 32);
     options.max_pixels = 48 * 32 - 1;
     refuse(jpeg.data, jpeg.size, "big.jpg", &options, HR_E_LIMIT, "1535");
