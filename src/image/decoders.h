@@ -15,7 +15,10 @@ struct hr_picture {
     struct hr_decode_report *report;
 };
 
-/* Refuses a size of no pixels or of more than the limit allows, then allocates. */
+/* Refuses a size of no pixels or of more than the limit allows. */
+enum hr_status hr_image_allowed(const struct hr_picture *picture, int64_t width,
+                                int64_t height) HR_WARN_UNUSED;
+/* The same, then allocates. */
 enum hr_status hr_image_start(struct hr_image *image, const struct hr_picture *picture,
                               int64_t width, int64_t height) HR_WARN_UNUSED;
 

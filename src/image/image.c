@@ -39,8 +39,7 @@ struct hr_decode_options hr_decode_defaults(void)
     return (struct hr_decode_options){ .max_pixels = 178956970, .max_bytes = (uint64_t)256 << 20 };
 }
 
-enum hr_status hr_image_start(struct hr_image *image, const struct hr_picture *picture,
-                              int64_t width, int64_t height)
+enum hr_status hr_image_allowed(const struct hr_picture *picture, int64_t width, int64_t height)
 {
     if (width < 1 || height < 1)
         return hr_fail(HR_E_FORMAT, "%s: the picture has no pixels (%" PRId64 "x%" PRId64 ")",
@@ -51,6 +50,13 @@ enum hr_status hr_image_start(struct hr_image *image, const struct hr_picture *p
                        "%s: a picture of %" PRId64 "x%" PRId64 " pixels is over the limit of "
                        "%" PRIu64 " pixels",
                        picture->name, width, height, picture->options.max_pixels);
+    return HR_OK;
+}
+
+enum hr_status hr_image_start(struct hr_image *image, const struct hr_picture *picture,
+                              int64_t width, int64_t height)
+{
+    HR_TRY(hr_image_allowed(picture, width, height));
     return hr_image_init(image, width, height);
 }
 

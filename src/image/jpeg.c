@@ -99,10 +99,11 @@ static enum hr_status decode(struct jpeg_decompress_struct *info, struct hr_imag
     jpeg_save_markers(info, JPEG_APP0 + 1, 0xffff);
     (void)jpeg_read_header(info, TRUE);
     picture->report->orientation = find_orientation(info);
-    HR_TRY(hr_image_start(image, picture, info->image_width, info->image_height));
+    HR_TRY(hr_image_allowed(picture, info->image_width, info->image_height));
     if ((uint64_t)info->image_width * info->image_height / MOST_PIXELS_A_BYTE > picture->bytes.size)
         return hr_fail(HR_E_FORMAT, "%s: JPEG: %zu bytes cannot hold %ux%u pixels", picture->name,
                        picture->bytes.size, info->image_width, info->image_height);
+    HR_TRY(hr_image_start(image, picture, info->image_width, info->image_height));
     info->progress = &progress;
     if (info->num_components == 4) {
         info->out_color_space = JCS_CMYK;

@@ -104,10 +104,11 @@ enum hr_status hr_decode_ppm(struct hr_image *image, const struct hr_picture *pi
     if (!read_number(&r.t, &r.width) || !read_number(&r.t, &r.height) ||
         (r.kind != 1 && r.kind != 4 && !read_number(&r.t, &r.most)) || r.most < 1 || r.most > 65535)
         return hr_fail(HR_E_FORMAT, "%s: PPM: the header is damaged", picture->name);
-    HR_TRY(hr_image_start(image, picture, r.width, r.height));
-    /* At least a bit a pixel must be there before the memory is touched. */
+    HR_TRY(hr_image_allowed(picture, r.width, r.height));
+    /* At least a bit a pixel must be there before memory is taken for it. */
     if ((uint64_t)r.width * r.height / 8 > bytes.size)
         return hr_fail(HR_E_FORMAT, "%s: PPM: the pixels are cut off", picture->name);
+    HR_TRY(hr_image_start(image, picture, r.width, r.height));
     if (r.kind >= 4 && r.t.at < r.t.end)
         r.t.at++; /* the single blank behind the header */
     if (!read_raster(&r, image))
