@@ -29,7 +29,7 @@ static const struct hr_flag flags[] = {
 struct pull {
     const struct hr_args *args;
     struct hrnet_zoo_entry entry;
-    struct hr_text path, part, sidecar, url;
+    struct hr_text path, part, note, sidecar, url;
     struct hr_progress progress;
 };
 
@@ -38,6 +38,7 @@ static enum hr_status make_paths(struct pull *p)
     const char *mirror = hr_arg_text(p->args, "mirror");
     HR_TRY(hr_cache_path(&p->path, p->entry.file));
     hr_text_printf(&p->part, "%s.part", p->path.data);
+    hr_text_printf(&p->note, "%s%s", p->part.data, HR_FETCH_NOTE);
     hr_text_printf(&p->sidecar, "%s.sha256", p->path.data);
     if (mirror)
         hr_text_printf(&p->url, "%s%s%s", mirror, hr_text_ends(mirror, "/") ? "" : "/",
@@ -45,6 +46,7 @@ static enum hr_status make_paths(struct pull *p)
     else
         hr_text_add(&p->url, p->entry.url);
     HR_TRY(p->part.status);
+    HR_TRY(p->note.status);
     HR_TRY(p->sidecar.status);
     return p->url.status;
 }
@@ -130,11 +132,13 @@ static enum hr_status fetch_and_check(struct pull *p)
         status = check_hash(p, hex);
     if (status != HR_OK) {
         unlink(p->part.data);
+        unlink(p->note.data);
         return status;
     }
     HR_TRY(record_hash(p, hex));
     if (rename(p->part.data, p->path.data) != 0)
         return hr_fail(HR_E_IO, "%s: cannot rename: %s", p->path.data, strerror(errno));
+    unlink(p->note.data);
     printf("%s  %s\n", p->path.data, hex);
     return HR_OK;
 }
@@ -183,6 +187,7 @@ static enum hr_status pull_one(const struct hr_args *args, const char *name)
     hr_text_fini(&folder);
     hr_text_fini(&p.path);
     hr_text_fini(&p.part);
+    hr_text_fini(&p.note);
     hr_text_fini(&p.sidecar);
     hr_text_fini(&p.url);
     return status;

@@ -2,11 +2,15 @@
  * The only user of libcurl. */
 #include "cli/fetch.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "base/text.h"
 
 bool hr_fetch_is_address(const char *text)
@@ -95,28 +99,169 @@ enum hr_status hr_fetch_memory(const char *url, size_t limit, uint8_t **out, siz
     return hr_fail(HR_E_IO, "%s: %s", url, reason(code, error));
 }
 
+/* What the last answer said of the file: enough to tell one version of it from another. */
+struct answer {
+    char etag[256], modified[64];
+    uint64_t length;       /* Content-Length, 0 while unknown */
+    uint64_t begin, whole; /* Content-Range, whole 0 while unknown */
+    bool ranged;
+};
+
 struct download {
     CURL *curl;
     FILE *file;
-    uint64_t start; /* bytes that were there */
+    const char *url, *note; /* note: the path beside the file that keeps the validator */
+    uint64_t start;         /* bytes that were there */
+    uint64_t whole;         /* bytes of the whole file as this run was told, 0 unknown */
+    char validator[256];    /* of the version that the bytes belong to, "" if none */
+    struct answer answer;
+    bool begun, stale;
     hr_fetch_progress *progress;
     void *context;
 };
 
-/* A server that ignores the range sends the whole again: then the file starts anew. */
+/* A validator goes into a header of ours: printing characters only. */
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    return true;
+}
+
+/* The strong ETag, else the date; a weak ETag does not promise the same bytes. */
+static const char *validator_of(const struct answer *a)
+{
+    return a->etag[0] == '"' ? a->etag : a->modified;
+}
+
+/* The note holds the validator and the address it came from, a line each. */
+static void read_note(struct download *d)
+{
+    uint8_t *data = NULL;
+    size_t size = 0;
+    if (hr_os_kind(d->note) != HR_OS_FILE || hr_file_read(d->note, 16384, &data, &size) != HR_OK)
+        return;
+    const char *text = (const char *)data;
+    const char *end = memchr(text, '\n', size);
+    const size_t length = end ? (size_t)(end - text) : sizeof d->validator;
+    const size_t url = strlen(d->url);
+    if (length < sizeof d->validator && size == length + url + 2 &&
+        memcmp(end + 1, d->url, url) == 0) {
+        memcpy(d->validator, text, length);
+        d->validator[length] = '\0';
+        if (!is_plain(d->validator))
+            d->validator[0] = '\0';
+    }
+    hr_mem_free(data);
+}
+
+/* Without a note nothing is ever gone on with, so one that cannot be written is left out. */
+static void write_note(const struct download *d)
+{
+    unlink(d->note);
+    if (!d->validator[0])
+        return;
+    FILE *f = fopen(d->note, "we");
+    if (!f)
+        return;
+    const bool written = fprintf(f, "%s\n%s\n", d->validator, d->url) > 0;
+    if (fclose(f) != 0 || !written)
+        unlink(d->note);
+}
+
+static bool empty(struct download *d)
+{
+    d->start = 0;
+    d->validator[0] = '\0';
+    return fflush(d->file) == 0 && ftruncate(fileno(d->file), 0) == 0;
+}
+
+/* Is the part that comes the rest of the very file whose beginning is there? */
+static bool continues(const struct download *d)
+{
+    const struct answer *a = &d->answer;
+    const char *said = validator_of(a);
+    if (d->start == 0 || !a->ranged || a->begin != d->start)
+        return false;
+    if (d->whole && a->whole && a->whole != d->whole)
+        return false;
+    if (d->validator[0])
+        return !said[0] || strcmp(said, d->validator) == 0;
+    return d->whole && a->whole;
+}
+
+/* The headers are over.  A whole file starts anew, whatever was there. */
+static bool begin_body(struct download *d, long code)
+{
+    d->begun = true;
+    if (code == 206) {
+        d->stale = !continues(d);
+        return !d->stale;
+    }
+    if (!empty(d))
+        return false;
+    snprintf(d->validator, sizeof d->validator, "%s", validator_of(&d->answer));
+    d->whole = d->answer.length;
+    write_note(d);
+    return true;
+}
+
+static bool take(const char *line, const char *name, char *out, size_t room)
+{
+    const size_t length = strlen(name);
+    if (strncasecmp(line, name, length) != 0)
+        return false;
+    line += length;
+    line += strspn(line, " \t");
+    size_t n = strcspn(line, "\r\n");
+    while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
+        n--;
+    out[0] = '\0';
+    if (n < room) {
+        memcpy(out, line, n);
+        out[n] = '\0';
+    }
+    if (!is_plain(out))
+        out[0] = '\0';
+    return true;
+}
+
+static size_t header(char *bytes, size_t one, size_t count, void *context)
+{
+    struct download *d = context;
+    struct answer *a = &d->answer;
+    char line[512] = "", value[128];
+    long code = 0;
+    (void)one;
+    if (count >= sizeof line)
+        return count; /* none of those that matter */
+    memcpy(line, bytes, count);
+    if (strncmp(line, "HTTP/", 5) == 0) {
+        *a = (struct answer){ 0 };
+        d->begun = false;
+    } else if (take(line, "ETag:", a->etag, sizeof a->etag) ||
+               take(line, "Last-Modified:", a->modified, sizeof a->modified)) {
+        return count;
+    } else if (take(line, "Content-Length:", value, sizeof value)) {
+        a->length = strtoull(value, NULL, 10);
+    } else if (take(line, "Content-Range:", value, sizeof value)) {
+        char *slash = strchr(value, '/');
+        a->ranged = strncasecmp(value, "bytes ", 6) == 0 && slash;
+        a->begin = a->ranged ? strtoull(value + 6, NULL, 10) : 0;
+        a->whole = a->ranged ? strtoull(slash + 1, NULL, 10) : 0;
+    } else if (!d->begun && (line[0] == '\r' || line[0] == '\n')) {
+        curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &code);
+        if (code >= 200 && code < 300 && !begin_body(d, code))
+            return 0;
+    }
+    return count;
+}
+
 static size_t append(char *bytes, size_t one, size_t count, void *context)
 {
     struct download *d = context;
-    long code = 0;
     (void)one;
-    if (d->start > 0) {
-        curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &code);
-        if (code == 200) {
-            if (fseek(d->file, 0, SEEK_SET) != 0 || ftruncate(fileno(d->file), 0) != 0)
-                return 0;
-            d->start = 0;
-        }
-    }
     return fwrite(bytes, 1, count, d->file);
 }
 
@@ -131,26 +276,59 @@ static int tell(void *context, curl_off_t total, curl_off_t done, curl_off_t up,
     return 0;
 }
 
-static CURLcode try_once(struct download *d, const char *url, char error[CURL_ERROR_SIZE],
-                         long *http)
+/* Asks for the rest, if what is there can be told from another version; else for the whole.  The
+ * range is set as text: libcurl's own way of resuming takes an equal length for an equal file. */
+static bool ask_for_rest(struct download *d, struct curl_slist **headers)
 {
+    char text[320];
+    *headers = NULL;
+    if (fflush(d->file) != 0 || fseek(d->file, 0, SEEK_END) != 0)
+        return false;
+    const long at = ftell(d->file);
+    if (at < 0)
+        return false;
+    d->start = (uint64_t)at;
+    if (d->start > 0 && !d->validator[0] && !d->whole && !empty(d))
+        return false;
+    if (d->start == 0)
+        return true;
+    snprintf(text, sizeof text, "%" PRIu64 "-", d->start);
+    curl_easy_setopt(d->curl, CURLOPT_RANGE, text);
+    if (!d->validator[0])
+        return true;
+    snprintf(text, sizeof text, "If-Range: %s", d->validator);
+    *headers = curl_slist_append(NULL, text);
+    curl_easy_setopt(d->curl, CURLOPT_HTTPHEADER, *headers);
+    return *headers != NULL;
+}
+
+static CURLcode try_once(struct download *d, char error[CURL_ERROR_SIZE], long *http)
+{
+    struct curl_slist *headers = NULL;
+    CURLcode code = CURLE_WRITE_ERROR;
     *http = 0;
-    d->curl = start(url, error);
+    d->stale = d->begun = false;
+    d->curl = start(d->url, error);
     if (!d->curl)
         return CURLE_FAILED_INIT;
-    fseek(d->file, 0, SEEK_END);
-    d->start = (uint64_t)ftell(d->file);
-    curl_easy_setopt(d->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)d->start);
     curl_easy_setopt(d->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(d->curl, CURLOPT_LOW_SPEED_TIME, STALL_TIME_S);
+    curl_easy_setopt(d->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(d->curl, CURLOPT_HEADERFUNCTION, header);
+    curl_easy_setopt(d->curl, CURLOPT_HEADERDATA, d);
     curl_easy_setopt(d->curl, CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(d->curl, CURLOPT_WRITEDATA, d);
     curl_easy_setopt(d->curl, CURLOPT_XFERINFOFUNCTION, tell);
     curl_easy_setopt(d->curl, CURLOPT_XFERINFODATA, d);
     curl_easy_setopt(d->curl, CURLOPT_NOPROGRESS, 0L);
-    const CURLcode code = curl_easy_perform(d->curl);
-    curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, http);
+    if (ask_for_rest(d, &headers)) {
+        code = curl_easy_perform(d->curl);
+        curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, http);
+    }
     curl_easy_cleanup(d->curl);
+    curl_slist_free_all(headers);
+    if (d->stale)
+        return CURLE_RANGE_ERROR;
     return fflush(d->file) == 0 ? code : CURLE_WRITE_ERROR;
 }
 
@@ -164,31 +342,50 @@ static bool may_retry(CURLcode code, long http)
            code == CURLE_HTTP2_STREAM;
 }
 
-enum hr_status hr_fetch_file(const char *url, const char *path, hr_fetch_progress *progress,
-                             void *context)
+static enum hr_status download(struct download *d, const char *path)
 {
     char error[CURL_ERROR_SIZE] = "";
-    struct download d = { .progress = progress, .context = context };
     CURLcode code = CURLE_FAILED_INIT;
     long http = 0;
-    if (!(d.file = fopen(path, "ab+e")))
+    if (!(d->file = fopen(path, "ab+e")))
         return hr_fail(HR_E_IO, "%s: cannot write", path);
+    read_note(d);
     for (int i = 0; i < TRIES; i++) {
         if (i > 0)
             sleep((unsigned)i);
-        code = try_once(&d, url, error, &http);
+        code = try_once(d, error, &http);
         if (code == CURLE_OK || !may_retry(code, http))
             break;
-        /* A range that the server cannot serve: the old part is no good. */
-        if ((http == 416 || code == CURLE_RANGE_ERROR) && ftruncate(fileno(d.file), 0) != 0)
+        /* A range that the server cannot serve, or one of another version: the old part is no
+         * good. */
+        if ((http == 416 || code == CURLE_RANGE_ERROR) && !empty(d))
             break;
     }
-    const bool closed = fclose(d.file) == 0;
+    const bool closed = fclose(d->file) == 0;
     if (code == CURLE_WRITE_ERROR || !closed)
         return hr_fail(HR_E_IO, "%s: cannot write: is the disk full?", path);
+    if (d->stale)
+        return hr_fail(HR_E_IO, "%s: the server sends another part of the file than was asked for",
+                       d->url);
     if (code != CURLE_OK)
-        return hr_fail(HR_E_IO, "%s: %s", url, reason(code, error));
+        return hr_fail(HR_E_IO, "%s: %s", d->url, reason(code, error));
     return HR_OK;
+}
+
+enum hr_status hr_fetch_file(const char *url, const char *path, hr_fetch_progress *progress,
+                             void *context)
+{
+    struct hr_text note = { 0 };
+    hr_text_printf(&note, "%s%s", path, HR_FETCH_NOTE);
+    enum hr_status status = note.status;
+    if (status == HR_OK) {
+        struct download d = {
+            .url = url, .note = note.data, .progress = progress, .context = context
+        };
+        status = download(&d, path);
+    }
+    hr_text_fini(&note);
+    return status;
 }
 #else
 enum hr_status hr_fetch_memory(const char *url, size_t limit, uint8_t **out, size_t *size)

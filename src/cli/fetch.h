@@ -19,8 +19,12 @@ enum hr_status hr_fetch_memory(const char *url, size_t limit, uint8_t **out,
 /* Called about ten times a second; total 0 while unknown. */
 typedef void hr_fetch_progress(void *context, uint64_t done, uint64_t total);
 
+#define HR_FETCH_NOTE ".etag"
+
 /* Appends to the file at `path` what is missing of the address, going on where an earlier try
- * stopped if the server allows it; retries three times.  A stalled transfer ends after 30 s. */
+ * stopped if the server still has the same version: its strong ETag or its date is kept beside, in
+ * PATH.etag, which the caller removes with the file.  Without one the file starts anew; within one
+ * call an unchanged length will do.  Retries three times.  A stalled transfer ends after 30 s. */
 enum hr_status hr_fetch_file(const char *url, const char *path, hr_fetch_progress *progress,
                              void *context) HR_WARN_UNUSED;
 

@@ -46,18 +46,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply(200, b"<!DOCTYPE html><html>log in first</html>")
         if mode == "redirect" and not self.path.startswith("/real"):
             return self.reply(302, b"", {"Location": "/real" + self.path})
+        if mode == "elsewhere":
+            return self.reply(302, b"", {"Location": f"file://{CAT}"})
         if mode == "loop":
             return self.reply(302, b"", {"Location": self.path})
         start = 0
-        if self.headers.get("Range") and mode != "no-range":
+        known = self.headers.get("If-Range") in (None, self.server.tags.get("ETag"),
+                                                 self.server.tags.get("Last-Modified"))
+        if mode == "careless":  # a server that knows no If-Range
+            known = True
+        if self.headers.get("Range") and mode != "no-range" and known:
             start = int(self.headers["Range"].split("=")[1].split("-")[0])
             if start >= len(body):
                 return self.reply(416, b"")
         more = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
+        more.update(self.server.tags)
         part = body[start:]
         if mode in ("cut", "no-range") and self.server.cuts > 0:
             self.server.cuts -= 1
             self.reply(206 if start else 200, part[:len(part) // 3], more, length=len(part))
+            if self.server.then:
+                self.server.mode = self.server.then
             return self.drop()
         if mode == "liar":
             self.reply(200, part[:5000], more, length=len(part))
@@ -82,6 +91,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(weights):
     s = Server(("127.0.0.1", 0), Handler)
     s.mode, s.body, s.requests, s.cuts = "plain", weights, [], 0
+    s.tags, s.then = {}, None
     s.url = f"http://127.0.0.1:{s.server_address[1]}"
     threading.Thread(target=s.serve_forever, daemon=True).start()
     yield s
@@ -128,15 +138,67 @@ def test_broken_lines_are_resumed(server, weights, tmp_path, mode):
     assert len(server.requests) == 3 and server.requests[1][1]
 
 
-def test_a_second_pull_goes_on(server, weights, tmp_path):
-    server.mode, server.cuts = "cut", 99
-    result = pull(server, tmp_path)
-    assert result.returncode == 4 and "hrnet:" in result.stderr
-    assert not (tmp_path / FILE).exists() and (tmp_path / (FILE + ".part")).stat().st_size > 0
+def break_off(server, cache):
+    server.mode, server.cuts, server.then = "cut", 1, "missing"  # 404 is not tried again
+    result = pull(server, cache)
+    assert result.returncode == 4 and len(result.stderr.strip().splitlines()) == 1
+    assert not (cache / FILE).exists() and (cache / (FILE + ".part")).stat().st_size > 0
     server.mode = "plain"
     server.requests.clear()
+
+
+TAGS = [{"ETag": '"one"'}, {"Last-Modified": "Sat, 01 Jan 2022 00:00:00 GMT"},
+        {"ETag": 'W/"weak"', "Last-Modified": "Sat, 01 Jan 2022 00:00:00 GMT"}]
+OTHER = {"ETag": '"two"', "Last-Modified": "Sun, 02 Jan 2022 00:00:00 GMT"}
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_a_second_pull_goes_on(server, weights, tmp_path, tags):
+    server.tags = tags
+    break_off(server, tmp_path)
     assert pull(server, tmp_path).returncode == 0
-    assert server.requests[0][1] and (tmp_path / FILE).read_bytes() == weights
+    assert len(server.requests) == 1 and server.requests[0][1]
+    assert (tmp_path / FILE).read_bytes() == weights
+    assert clean(tmp_path) == [FILE, FILE + ".sha256"]
+
+
+@pytest.mark.parametrize("mode", ["plain", "careless"])
+@pytest.mark.parametrize("tags", TAGS)
+def test_a_file_changed_between_is_fetched_anew(server, weights, tmp_path, tags, mode):
+    server.tags = tags
+    break_off(server, tmp_path)
+    changed = bytearray(weights)
+    changed[1000000] ^= 1  # in the part that is there already
+    server.mode, server.body = mode, bytes(changed)
+    server.tags = {key: OTHER[key] for key in tags}
+    result = pull(server, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert server.requests[0][1] and (tmp_path / FILE).read_bytes() == server.body
+    assert clean(tmp_path) == [FILE, FILE + ".sha256"]
+
+
+@pytest.mark.parametrize("tags", [{}, {"ETag": 'W/"weak"'}])
+def test_without_a_validator_it_starts_over(server, weights, tmp_path, tags):
+    server.tags = tags
+    break_off(server, tmp_path)
+    (tmp_path / (FILE + ".part")).write_bytes(b"of another version" * 1000)
+    assert pull(server, tmp_path).returncode == 0
+    assert [r[1] for r in server.requests] == [None]
+    assert (tmp_path / FILE).read_bytes() == weights
+
+
+def test_a_validator_of_another_address_is_none(server, weights, tmp_path):
+    server.tags = TAGS[0]
+    break_off(server, tmp_path)
+    result = run(tmp_path, "pull", NAME, "--mirror", server.url + "/elsewhere")
+    assert result.returncode == 0 and [r[1] for r in server.requests] == [None]
+
+
+def test_a_bad_part_is_thrown_away_whole(server, tmp_path):
+    server.tags, server.mode = TAGS[0], "plain"
+    server.body = b"<html>log in first</html>"
+    assert pull(server, tmp_path).returncode == 3
+    assert clean(tmp_path) == []
 
 
 def test_redirects(server, weights, tmp_path):
@@ -147,6 +209,7 @@ def test_redirects(server, weights, tmp_path):
 
 @pytest.mark.parametrize("mode,code,word", [
     ("missing", 4, "404"), ("broken", 4, "500"), ("loop", 4, "redirect"),
+    ("elsewhere", 4, "file"),
     ("html", 3, "not the weights"), ("liar", 4, "")])
 def test_bad_servers_leave_nothing_behind(server, tmp_path, mode, code, word):
     server.mode = mode
@@ -199,6 +262,10 @@ def test_pictures_by_address(server, tmp_path):
     assert by_address["scores"] == by_file["scores"]
     result = run(tmp_path, "predict", server.url + "/cat.jpg", "--max-bytes", "1K", "-f", "jsonl")
     assert result.returncode == 1 and "1024 bytes" in json.loads(result.stdout)["error"]
+    server.mode = "elsewhere"
+    result = run(tmp_path, "predict", server.url + "/cat.jpg")
+    assert result.returncode == 1 and result.stdout.strip() in ("", server.url + "/cat.jpg")
+    assert len(result.stderr.strip().splitlines()) == 1 and "file" in result.stderr
     server.mode = "missing"
     result = run(tmp_path, "predict", server.url + "/cat.jpg", CAT, "-f", "jsonl")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
