@@ -205,6 +205,7 @@ static int run_pictures(struct job *job)
     hr_records_begin(&job->writer);
     while (status == HR_OK && !interrupted && !ferror(job->writer.out) &&
            (batch = hr_pipeline_next(pipeline))) {
+        hr_progress_hide(&progress);
         status = finish_batch(job, batch);
         done += batch->count;
         hr_progress_show(&progress, done, job->inputs.count);

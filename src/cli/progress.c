@@ -94,6 +94,15 @@ void hr_progress_show(struct hr_progress *p, uint64_t done, uint64_t total)
     fflush(stderr);
 }
 
+void hr_progress_hide(struct hr_progress *p)
+{
+    if (p->kind != HR_PROGRESS_BAR || !p->shown)
+        return;
+    fputs("\r\033[K", stderr);
+    p->shown = false;
+    p->shown_ns = 0; /* drawn again at once */
+}
+
 void hr_progress_end(struct hr_progress *p)
 {
     if (p->kind == HR_PROGRESS_BAR && p->shown)

@@ -19,6 +19,8 @@ struct hr_progress {
 /* word: "bar", "plain", "json", "none" or NULL: bar on a terminal, else plain. */
 void hr_progress_start(struct hr_progress *p, const char *word, const char *what, const char *unit);
 void hr_progress_show(struct hr_progress *p, uint64_t done, uint64_t total); /* total 0: unknown */
+/* Removes the bar until the next hr_progress_show(): call it before anything else is printed. */
+void hr_progress_hide(struct hr_progress *p);
 /* Removes the bar. */
 void hr_progress_end(struct hr_progress *p);
 
