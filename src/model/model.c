@@ -47,39 +47,29 @@ void hr_model_unref(struct hr_model *model)
 
 /* ---- Labels ---- */
 
-static enum hr_status copy_labels(struct hr_labels *out, const struct hr_labels *labels)
-{
-    out->names = hr_mem_alloc(labels->count, sizeof *out->names);
-    if (!out->names)
-        return HR_E_MEMORY;
-    for (; out->count < labels->count; out->count++)
-        if (!(out->names[out->count] = hr_mem_strdup(labels->names[out->count])))
-            return HR_E_MEMORY;
-    return HR_OK;
-}
-
 static enum hr_status labels_from_json(struct hr_labels *out, const char *text)
 {
-    json_error_t error;
-    json_t *list = json_loads(text, 0, &error), *item;
+    json_t *list = json_loads(text, 0, NULL), *item;
     enum hr_status status = HR_OK;
     size_t i;
     if (!json_is_array(list)) {
         json_decref(list);
         return hr_fail(HR_E_FORMAT, "metadata hrnet.labels is no JSON list");
     }
-    out->names = hr_mem_alloc(json_array_size(list), sizeof *out->names);
-    status = out->names ? HR_OK : HR_E_MEMORY;
+    const char **names = hr_mem_alloc(json_array_size(list), sizeof *names);
+    if (!names)
+        status = HR_E_MEMORY;
     json_array_foreach(list, i, item)
     {
         if (status == HR_OK && !json_is_string(item))
             status = hr_fail(HR_E_FORMAT, "metadata hrnet.labels: entry %zu is no text", i);
-        if (status == HR_OK && !(out->names[i] = hr_mem_strdup(json_string_value(item))))
-            status = HR_E_MEMORY;
         if (status != HR_OK)
             break;
-        out->count = i + 1;
+        names[i] = json_string_value(item);
     }
+    if (status == HR_OK)
+        status = hr_labels_copy(out, names, json_array_size(list));
+    hr_mem_free(names);
     json_decref(list);
     return status;
 }
@@ -89,7 +79,7 @@ static enum hr_status settle_labels(struct hr_model *m, const struct hr_model_op
 {
     const char *own = hr_store_meta(file, "hrnet.labels");
     if (o->labels)
-        HR_TRY(copy_labels(&m->labels, o->labels));
+        HR_TRY(hr_labels_copy(&m->labels, (const char *const *)o->labels->names, o->labels->count));
     else if (own && !m->match.head_replaced)
         HR_TRY(labels_from_json(&m->labels, own));
     else if (m->match.classes == 1000)

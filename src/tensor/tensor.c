@@ -256,8 +256,10 @@ static struct hr_tensor flatten(const struct hr_tensor *t)
     struct hr_tensor flat = *t;
     if (hr_tensor_contiguous(t)) {
         flat.shape = (struct hr_shape){ .rank = 1, .dim = { 1 } };
-        for (int d = 0; d < t->shape.rank; d++)
-            flat.shape.dim[0] *= t->shape.dim[d];
+        size_t elements = 0; /* stays 0 for a shape that no memory holds; nothing is copied then */
+        if (hr_shape_elements(&t->shape, &elements) != HR_OK)
+            elements = 0;
+        flat.shape.dim[0] = (int64_t)elements;
         hr_tensor_set_contiguous(&flat);
     }
     return flat;

@@ -20,7 +20,7 @@ find_package(hrnet 0.1 REQUIRED)
 add_executable(by_cmake $source/examples/classify.c)
 target_link_libraries(by_cmake PRIVATE hrnet::hrnet)
 EOF
-cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_C_COMPILER="$cc" >"$work/log" 2>&1 &&
+cmake -G Ninja -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_C_COMPILER="$cc" >"$work/log" 2>&1 &&
   cmake --build "$work/project/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 "$work/usr/bin/hrnet" convert synthetic:hrnet_w18_small "$work/m.safetensors" --classes 10 >/dev/null
 picture=$source/tests/data/pictures/cat_420.jpg

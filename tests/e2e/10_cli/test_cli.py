@@ -21,7 +21,8 @@ CAT = PICTURES / "cat_420.jpg"
 
 
 def run(*args, **more):
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **more.pop("env", {})}
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent",
+                   "HRNET_PROGRESS": "none", **more.pop("env", {})}
     return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, env=environment,
                           text=more.pop("text", True), **more)
 
@@ -383,10 +384,10 @@ def test_no_model_says_how_to_get_one():
 def test_streams_and_signals(small, tmp_path):
     quiet = run("predict", "-m", small, PICTURES / "one.png", env={"NO_COLOR": "1"})
     assert quiet.stderr == "" and "\x1b" not in quiet.stdout
-    full = subprocess.run(f"'{PROGRAM}' predict -m '{small}' '{PICTURES}' -f jsonl > /dev/full",
+    full = subprocess.run(f"HRNET_PROGRESS=none '{PROGRAM}' predict -m '{small}' '{PICTURES}' -f jsonl > /dev/full",
                           shell=True, capture_output=True, text=True)
     assert full.returncode == 4 and "output" in full.stderr
-    piped = subprocess.run(f"'{PROGRAM}' predict -m '{small}' -f jsonl '{PICTURES}' '{PICTURES}' "
+    piped = subprocess.run(f"HRNET_PROGRESS=none '{PROGRAM}' predict -m '{small}' -f jsonl '{PICTURES}' '{PICTURES}' "
                            "| head -n 1; echo ${PIPESTATUS[0]}", shell=True, executable="/bin/bash",
                            capture_output=True, text=True)
     assert piped.stdout.splitlines()[-1] in ("141", "0") and piped.stderr == ""

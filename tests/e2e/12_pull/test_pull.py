@@ -100,7 +100,8 @@ def server(weights):
 
 
 def run(cache, *args):
-    environment = {"PATH": os.environ["PATH"], "HRNET_CACHE": str(cache), "no_proxy": "*"}
+    environment = {"PATH": os.environ["PATH"], "HRNET_CACHE": str(cache), "no_proxy": "*",
+                   "HRNET_PROGRESS": "none"}
     return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True,
                           env=environment)
 
