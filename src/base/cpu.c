@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What this CPU can do (CPUID and XGETBV), how many of them this process may use (affinity and
- * cgroup quota), and the switch that flushes denormals. */
+ * What this CPU can do (CPUID and XGETBV), and the switch that flushes denormals. */
 #include "base/cpu.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,62 +95,6 @@ const struct hr_cpu *hr_cpu_get(void)
     return &detected;
 }
 
-/* The first line of a small file; false when it cannot be read. */
-static bool read_line(const char *path, char *line, int size)
-{
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
-    const bool read = fgets(line, size, file) != NULL;
-    fclose(file);
-    return read;
-}
-
-double hr_cpu_quota(const char *root)
-{
-    char path[512], line[128], *end;
-    double quota, period;
-    snprintf(path, sizeof path, "%s/cpu.max",
-             root); /* cgroup v2: "max 100000" or "150000 100000" */
-    if (read_line(path, line, sizeof line)) {
-        quota = strtod(line, &end);
-        period = end != line ? strtod(end, NULL) : 0;
-        return end != line && quota > 0 && period > 0 ? quota / period : 0;
-    }
-    snprintf(path, sizeof path, "%s/cpu/cpu.cfs_quota_us", root); /* cgroup v1: -1 is no limit */
-    if (!read_line(path, line, sizeof line))
-        return 0;
-    quota = strtod(line, NULL);
-    snprintf(path, sizeof path, "%s/cpu/cpu.cfs_period_us", root);
-    if (!read_line(path, line, sizeof line))
-        return 0;
-    period = strtod(line, NULL);
-    return quota > 0 && period > 0 ? quota / period : 0;
-}
-
-unsigned hr_cpu_count(void)
-{
-    cpu_set_t *set = NULL;
-    size_t cpus = 0;
-    /* The kernel's mask may be larger than the fixed cpu_set_t. */
-    for (size_t possible = 1024; possible <= 65536 && cpus == 0; possible *= 4) {
-        set = CPU_ALLOC(possible);
-        if (!set)
-            break;
-        if (sched_getaffinity(0, CPU_ALLOC_SIZE(possible), set) == 0)
-            cpus = (size_t)CPU_COUNT_S(CPU_ALLOC_SIZE(possible), set);
-        CPU_FREE(set);
-    }
-    if (cpus == 0)
-        cpus = 1;
-    const double quota = hr_cpu_quota("/sys/fs/cgroup");
-    if (quota > 0 && quota < (double)cpus) {
-        const size_t whole = (size_t)quota;
-        cpus = (double)whole < quota ? whole + 1 : whole;
-    }
-    return cpus > 0 ? (unsigned)cpus : 1;
-}
-
 #if defined(__x86_64__)
 #define FLUSH_TO_ZERO      0x8000u
 #define DENORMALS_ARE_ZERO 0x0040u
@@ -167,6 +108,19 @@ uint32_t hr_fp_enter(void)
 void hr_fp_leave(uint32_t saved)
 {
     _mm_setcsr(saved);
+}
+#elif defined(__aarch64__)
+uint32_t hr_fp_enter(void)
+{
+    const uint64_t flush_to_zero = (uint64_t)1 << 24; /* FPCR.FZ: inputs and results */
+    uint64_t saved;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+    __asm__ volatile("msr fpcr, %0" : : "r"(saved | flush_to_zero));
+    return (uint32_t)saved;
+}
+void hr_fp_leave(uint32_t saved)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)saved));
 }
 #else
 uint32_t hr_fp_enter(void)

@@ -27,9 +27,10 @@ const struct hr_cpu *hr_cpu_get(void);
  */
 unsigned hr_cpu_count(void);
 
-/* CPUs that the cgroup files below `root` (/sys/fs/cgroup) grant, as a fraction; 0 without limit.
- */
-double hr_cpu_quota(const char *root);
+/* The cgroup part of hr_cpu_count: CPUs, rounded up, that the groups listed in `groups_file`
+ * (/proc/self/cgroup) and the groups around them grant by the files below `mount`
+ * (/sys/fs/cgroup); 0 where nothing limits them. */
+unsigned hr_cpu_quota(const char *groups_file, const char *mount);
 
 /* Saves the caller's floating-point control state and flushes denormals to zero until leave, so
  * that denormal weights cost nothing; no-ops where the architecture has no such switch. */

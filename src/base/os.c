@@ -29,7 +29,7 @@ enum hr_status hr_map_open(struct hr_map *map, const char *path)
 {
     struct stat info;
     enum hr_status status = HR_OK;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang here */
     if (fd < 0)
         return fail_errno(path, "cannot open");
     if (fstat(fd, &info) != 0) {
@@ -107,74 +107,6 @@ enum hr_status hr_file_read(const char *path, size_t limit, uint8_t **out, size_
     const enum hr_status status = read_stream(file, path, limit, out, size);
     fclose(file);
     return status;
-}
-
-/* ---- Replacing a file ---- */
-
-enum hr_status hr_replace_begin(struct hr_replace *r, const char *path)
-{
-    struct hr_text name = { 0 };
-    struct hr_replace begun = { 0 };
-    enum hr_status status;
-    int fd = -1;
-    hr_text_printf(&name, "%s.XXXXXX", path);
-    if ((status = hr_text_take(&name, &begun.temporary)) != HR_OK)
-        goto out;
-    if (!(begun.path = hr_mem_strdup(path))) {
-        status = HR_E_MEMORY;
-        goto out;
-    }
-    fd = mkostemp(begun.temporary, O_CLOEXEC);
-    if (fd < 0) {
-        status = fail_errno(path, "cannot create a file beside it");
-        goto out;
-    }
-    /* mkstemp makes private files; the result should look like any new file. */
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) != 0 || !(begun.file = fdopen(fd, "wb"))) {
-        status = fail_errno(path, "cannot write");
-        close(fd);
-        unlink(begun.temporary);
-        goto out;
-    }
-    *r = begun;
-    begun = (struct hr_replace){ 0 };
-out:
-    hr_text_fini(&name);
-    hr_mem_free(begun.temporary);
-    hr_mem_free(begun.path);
-    return status;
-}
-
-enum hr_status hr_replace_commit(struct hr_replace *r)
-{
-    enum hr_status status = HR_OK;
-    const bool flushed = fflush(r->file) == 0 && !ferror(r->file) && fsync(fileno(r->file)) == 0;
-    if (!flushed)
-        status = fail_errno(r->path, "cannot write");
-    if (fclose(r->file) != 0 && status == HR_OK)
-        status = fail_errno(r->path, "cannot write");
-    r->file = NULL;
-    if (status == HR_OK && rename(r->temporary, r->path) != 0)
-        status = fail_errno(r->path, "cannot replace");
-    if (status == HR_OK) {
-        hr_mem_free(r->temporary);
-        r->temporary = NULL;
-    }
-    hr_replace_abort(r);
-    return status;
-}
-
-void hr_replace_abort(struct hr_replace *r)
-{
-    if (r->file)
-        fclose(r->file);
-    if (r->temporary)
-        unlink(r->temporary);
-    hr_mem_free(r->temporary);
-    hr_mem_free(r->path);
-    *r = (struct hr_replace){ 0 };
 }
 
 /* ---- Folders ---- */

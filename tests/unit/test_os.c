@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Files are mapped, read with a limit, and replaced whole or not at all; folders are walked in
- * natural order. */
+ * Files are mapped, read with a limit; folders are walked in natural order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,38 +54,12 @@ static void maps_and_reads(void **state)
     assert_int_equal(hr_map_open(&map, folder), HR_E_IO);
     assert_non_null(strstr(hr_last_message(), "folder"));
     assert_int_equal(hr_map_open(&map, "/dev/null"), HR_E_IO);
+    assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
+    assert_int_equal(hr_map_open(&map, path_of("pipe")), HR_E_IO); /* and does not wait */
     assert_int_equal(hr_file_read(path_of("a"), 4, &data, &size), HR_E_LIMIT);
     assert_int_equal(hr_file_read(path_of("a"), 5, &data, &size), HR_OK);
     assert_int_equal(size, 5);
     hr_mem_free(data);
-}
-
-static void replaces_whole_or_not(void **state)
-{
-    struct hr_replace r = { 0 };
-    uint8_t *data = NULL;
-    size_t size = 0;
-    (void)state;
-    put("b", "old");
-    assert_int_equal(hr_replace_begin(&r, path_of("b")), HR_OK);
-    fputs("half", r.file);
-    hr_replace_abort(&r);
-    assert_int_equal(hr_file_read(path_of("b"), 100, &data, &size), HR_OK);
-    assert_memory_equal(data, "old", 3);
-    hr_mem_free(data);
-    assert_int_equal(hr_replace_begin(&r, path_of("b")), HR_OK);
-    fputs("new content", r.file);
-    assert_int_equal(hr_replace_commit(&r), HR_OK);
-    hr_replace_abort(&r);
-    assert_int_equal(hr_file_read(path_of("b"), 100, &data, &size), HR_OK);
-    assert_int_equal(size, 11);
-    hr_mem_free(data);
-    assert_int_not_equal(hr_replace_begin(&r, "/nonexistent/x"), HR_OK);
-    struct hr_names left = { 0 };
-    assert_int_equal(hr_os_walk(&left, folder, true), HR_OK);
-    for (size_t i = 0; i < left.count; i++)
-        assert_null(strstr(left.items[i], "b."));
-    hr_names_fini(&left);
 }
 
 static void walks(void **state)
@@ -133,8 +106,6 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(maps_and_reads),
-                                        cmocka_unit_test(replaces_whole_or_not),
-                                        cmocka_unit_test(walks) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(maps_and_reads), cmocka_unit_test(walks) };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
