@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -139,6 +140,17 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* Starts a worker that takes no signals: handlers of the program run on its own threads. */
+static bool start(struct worker *worker)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    const bool started = pthread_create(&worker->thread, NULL, work, worker) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
 static void await_workers(struct hr_pool *pool)
 {
     const unsigned limit = pool->oversubscribed ? 1 : BRACKET_LOOKS;
@@ -207,7 +219,7 @@ enum hr_status hr_pool_create(struct hr_pool **out, unsigned threads)
     for (unsigned i = 1; i < threads; i++) {
         struct worker *worker = &pool->workers[i];
         worker->pool = pool;
-        if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
+        if (!start(worker)) {
             hr_pool_destroy(pool);
             return hr_fail(HR_E_MEMORY, "thread %u of %u could not be started", i + 1, threads);
         }

@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -87,6 +89,42 @@ static void short_steps_do_not_mix(void **state)
     hr_pool_destroy(pool);
 }
 
+struct signal_count {
+    pthread_t caller;
+    atomic_uint open_workers, workers;
+};
+
+/* Slow enough that workers get a share. */
+static void look_at_signals(void *context, size_t task, size_t task_count)
+{
+    struct signal_count *count = context;
+    const struct timespec pause = { 0, 1000 * 1000 };
+    sigset_t blocked;
+    (void)task, (void)task_count;
+    nanosleep(&pause, NULL);
+    if (pthread_equal(pthread_self(), count->caller))
+        return;
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &blocked), 0);
+    atomic_fetch_add(&count->workers, 1);
+    if (!sigismember(&blocked, SIGINT) || !sigismember(&blocked, SIGTERM))
+        atomic_fetch_add(&count->open_workers, 1);
+}
+
+static void workers_take_no_signals(void **state)
+{
+    struct hr_pool *pool = NULL;
+    struct signal_count count = { .caller = pthread_self() };
+    sigset_t blocked;
+    (void)state;
+    assert_int_equal(hr_pool_create(&pool, 3), HR_OK);
+    hr_pool_run(pool, look_at_signals, &count, 60);
+    hr_pool_destroy(pool);
+    assert_true(atomic_load(&count.workers) > 0);
+    assert_int_equal(atomic_load(&count.open_workers), 0);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &blocked), 0);
+    assert_false(sigismember(&blocked, SIGINT)); /* the caller keeps its own */
+}
+
 static void no_threads_is_refused(void **state)
 {
     struct hr_pool *pool = NULL;
@@ -100,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_task_once),
                                         cmocka_unit_test(sleepers_wake),
                                         cmocka_unit_test(short_steps_do_not_mix),
+                                        cmocka_unit_test(workers_take_no_signals),
                                         cmocka_unit_test(no_threads_is_refused) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
