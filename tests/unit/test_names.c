@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The naming schemes are bijections for every model, and every model is recognised from its tensors
+ * alone, under each scheme and under the usual wrappers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "graph/graph.h"
+#include "model/names.h"
+
+#define LARGEST ((size_t)1 << 23) /* elements of the largest parameter, rounded up */
+
+static float *zeros;
+
+/* The canonical tensors of a row, all views of one block of zeros. */
+static struct hr_store *canonical(const struct hr_zoo_row *row, int classes)
+{
+    const struct hr_hrnet_options options = { 1, 32, 32, classes, HR_FUSE_PADDLE };
+    struct hr_graph *graph = NULL;
+    struct hr_store *store = NULL;
+    assert_int_equal(hr_hrnet_build(&graph, row, &options), HR_OK);
+    assert_int_equal(hr_store_create(&store), HR_OK);
+    for (size_t i = 0; i < graph->param_count; i++) {
+        struct hr_tensor t = { .dtype = HR_DTYPE_F32, .shape = graph->params[i].shape };
+        size_t elements = 0;
+        assert_int_equal(hr_shape_elements(&t.shape, &elements), HR_OK);
+        assert_true(elements <= LARGEST);
+        t.data = zeros;
+        hr_tensor_set_contiguous(&t);
+        assert_int_equal(hr_store_add(store, graph->params[i].name, &t), HR_OK);
+    }
+    hr_graph_destroy(graph);
+    return store;
+}
+
+/* The same tensors under a prefix. */
+static struct hr_store *prefixed(const struct hr_store *store, const char *prefix)
+{
+    struct hr_store *out = NULL;
+    assert_int_equal(hr_store_create(&out), HR_OK);
+    for (size_t i = 0; i < hr_store_count(store); i++) {
+        char name[512];
+        snprintf(name, sizeof name, "%s%s", prefix, hr_store_name(store, i));
+        assert_int_equal(hr_store_add(out, name, hr_store_tensor(store, i)), HR_OK);
+    }
+    return out;
+}
+
+/* Matches a file and expects every canonical tensor back. */
+static void check_back(const struct hr_store *file, const struct hr_store *want,
+                       const struct hr_zoo_row *row, int classes, enum hr_scheme scheme,
+                       const char *prefix)
+{
+    struct hr_store *back = NULL;
+    struct hr_match match;
+    if (hr_names_match(&back, &match, file, NULL, 0, false) != HR_OK)
+        fail_msg("%s, %s: %s", row->name, hr_scheme_name(scheme), match.verdict);
+    assert_ptr_equal(match.is.row, row);
+    assert_int_equal(match.is.scheme, scheme);
+    assert_int_equal(match.classes, classes);
+    assert_string_equal(match.is.prefix, prefix);
+    assert_int_equal(match.missing + match.extra + match.mismatched, 0);
+    assert_int_equal(hr_store_count(back), hr_store_count(want));
+    for (size_t i = 0; i < hr_store_count(want); i++) {
+        assert_string_equal(hr_store_name(back, i), hr_store_name(want, i));
+        assert_true(
+            hr_shape_equal(&hr_store_tensor(back, i)->shape, &hr_store_tensor(want, i)->shape));
+    }
+    hr_store_destroy(back);
+}
+
+/* The store refuses a name that occurs twice, so a scheme that exports is injective; that all come
+ * back makes it a bijection. */
+static void every_row_and_scheme(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < hr_zoo_count(); i++) {
+        const struct hr_zoo_row *row = hr_zoo_row(i);
+        const int classes = (int)(3 + i);
+        struct hr_store *want = canonical(row, classes);
+        for (int s = 0; s < HR_SCHEME_COUNT; s++) {
+            struct hr_store *file = NULL;
+            const enum hr_status status = hr_names_export(&file, want, (enum hr_scheme)s);
+            if (row->squeeze && s >= HR_SCHEME_MICROSOFT) {
+                assert_int_equal(status, HR_E_UNSUPPORTED);
+                assert_non_null(strstr(hr_last_message(), "squeeze"));
+                continue;
+            }
+            assert_int_equal(status, HR_OK);
+            check_back(file, want, row, classes, (enum hr_scheme)s, "");
+            if (s == HR_SCHEME_MICROSOFT && row->width[0] == 18 && row->blocks == 4)
+                assert_int_equal(hr_store_count(file), 1956);
+            hr_store_destroy(file);
+        }
+        hr_store_destroy(want);
+    }
+}
+
+static void wrappers_are_stripped(void **state)
+{
+    static const char *const prefixes[] = { "module.", "Student.", "base_model.", "backbone.",
+                                            "model.module." };
+    const struct hr_zoo_row *row;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 7), *file = NULL;
+    assert_int_equal(hr_names_export(&file, want, HR_SCHEME_MICROSOFT), HR_OK);
+    for (size_t i = 0; i < HR_COUNT(prefixes); i++) {
+        struct hr_store *wrapped = prefixed(file, prefixes[i]);
+        check_back(wrapped, want, row, 7, HR_SCHEME_MICROSOFT, prefixes[i]);
+        hr_store_destroy(wrapped);
+    }
+    /* A distillation checkpoint: the student counts, the teacher is left alone. */
+    struct hr_store *both = prefixed(file, "Teacher.");
+    for (size_t i = 0; i < hr_store_count(file); i++) {
+        char name[512];
+        snprintf(name, sizeof name, "Student.%s", hr_store_name(file, i));
+        assert_int_equal(hr_store_add(both, name, hr_store_tensor(file, i)), HR_OK);
+    }
+    check_back(both, want, row, 7, HR_SCHEME_MICROSOFT, "Student.");
+    hr_store_destroy(both);
+    hr_store_destroy(file);
+    hr_store_destroy(want);
+}
+
+/* running_mean' = running_mean - bias of the convolution before it. */
+static void head_biases_fold(void **state)
+{
+    const struct hr_zoo_row *row;
+    struct hr_store *file = NULL, *back = NULL;
+    struct hr_match match;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 2);
+    assert_int_equal(hr_names_export(&file, want, HR_SCHEME_MICROSOFT), HR_OK);
+    const struct hr_tensor *bias = hr_store_find(file, "final_layer.0.bias");
+    assert_non_null(bias);
+    float *values = (float *)(uintptr_t)bias->data; /* owned by the exported store */
+    for (int i = 0; i < 2048; i++)
+        values[i] = (float)i * 0.25f;
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_OK);
+    const float *mean = hr_store_find(back, "conv_last.bn._mean")->data;
+    for (int i = 0; i < 2048; i++)
+        assert_true(mean[i] == 0.0f - (float)i * 0.25f);
+    hr_store_destroy(back);
+    values[5] = INFINITY;
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_E_MISMATCH);
+    assert_non_null(strstr(match.verdict, "final_layer.0.bias"));
+    hr_store_destroy(file);
+    hr_store_destroy(want);
+}
+
+static void strangers_are_refused(void **state)
+{
+    struct hr_store *store = NULL, *back = NULL;
+    struct hr_match match;
+    const struct hr_tensor t = { .dtype = HR_DTYPE_F32, .shape = { 1, { 3 } }, .data = zeros };
+    (void)state;
+    assert_int_equal(hr_store_create(&store), HR_OK);
+    assert_int_equal(hr_names_match(&back, &match, store, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(hr_store_add(store, "conv1.weight", &t), HR_OK);
+    assert_int_equal(hr_names_match(&back, &match, store, NULL, 0, false), HR_E_MISMATCH);
+    assert_non_null(strstr(match.verdict, "conv1.weight"));
+    hr_store_destroy(store);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    zeros = hr_mem_alloc(LARGEST, sizeof *zeros);
+    return zeros ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    hr_mem_free(zeros);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_row_and_scheme),
+                                        cmocka_unit_test(wrappers_are_stripped),
+                                        cmocka_unit_test(head_biases_fold),
+                                        cmocka_unit_test(strangers_are_refused) };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
