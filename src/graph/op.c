@@ -6,6 +6,9 @@
  * Letters: n images, c channels, h w plane, k output channels. */
 #include "graph/op.h"
 
+/* Upsampling goes up to 2^16: a dimension below HR_MAX_ELEMENTS times that is far from overflow. */
+#define MAX_SHIFT 16
+
 typedef enum hr_status infer_fn(struct hr_shape *out, const struct hr_attr *attr,
                                 const struct hr_shape *const *in, int count);
 
@@ -85,8 +88,10 @@ static enum hr_status infer_upsample(struct hr_shape *out, const struct hr_attr 
     if (in[0]->rank != 4) {
         return bad_input(HR_OP_UPSAMPLE, "[n,c,h,w]", in[0]);
     }
-    if (attr->factor < 1 || (attr->factor & (attr->factor - 1)) != 0) {
-        return hr_fail(HR_E_SHAPE, "upsample: factor %d is not a power of two", attr->factor);
+    if (attr->factor < 1 || attr->factor > 1 << MAX_SHIFT ||
+        (attr->factor & (attr->factor - 1)) != 0) {
+        return hr_fail(HR_E_SHAPE, "upsample: factor %d is not a power of two up to 2^%d",
+                       attr->factor, MAX_SHIFT);
     }
     *out = *in[0];
     out->dim[2] *= attr->factor;
@@ -103,9 +108,9 @@ static enum hr_status infer_sum(struct hr_shape *out, const struct hr_attr *attr
         if (term.rank != 4) {
             return bad_input(HR_OP_SUM, "[n,c,h,w]", in[i]);
         }
-        if (attr->shift[i] > 16) {
-            return hr_fail(HR_E_SHAPE, "sum: term %d is upsampled by 2^%d, more than 2^16", i,
-                           attr->shift[i]);
+        if (attr->shift[i] > MAX_SHIFT) {
+            return hr_fail(HR_E_SHAPE, "sum: term %d is upsampled by 2^%d, more than 2^%d", i,
+                           attr->shift[i], MAX_SHIFT);
         }
         term.dim[2] <<= attr->shift[i];
         term.dim[3] <<= attr->shift[i];

@@ -61,41 +61,74 @@ const struct hr_zoo_row *hr_zoo_row(size_t index)
     return &rows[index];
 }
 
-/* Names as people write them: lower case, one form of separators, no family prefix or suffix that
- * says nothing.  "hrnetv2_w18_imagenet_pretrained", "HRNet-W18-C", "timm/hrnet_w18.ms_in1k" and
- * "HRNet_W18_C_ssld" all become "hrnet_w18". */
-static void plain_name(char out[64], const char *name)
+#define NAME_BYTES 64
+
+/* Takes an ending away; false if the name has another. */
+static bool peel(char *name, const char *ending)
 {
-    static const char *const endings[] = {
-        "_pretrained", "_imagenet", "_ssld", "_c", "_cls", "_c_ssld", "_cosinelr_cutmix_300epoch",
-        "_v1"
-    };
+    const size_t length = strlen(name), end = strlen(ending);
+    if (length <= end || strcmp(name + length - end, ending) != 0)
+        return false;
+    name[length - end] = '\0';
+    return true;
+}
+
+/* Replaces the first `from` by `to`, which is no longer. */
+static void respell(char *name, const char *from, const char *to)
+{
+    char *at = strstr(name, from);
+    if (!at)
+        return;
+    const size_t shorter = strlen(to);
+    memcpy(at, to, shorter);
+    memmove(at + shorter, at + strlen(from), strlen(at + strlen(from)) + 1);
+}
+
+/* "_ssld" is an ending of these only: distilled weights exist for no other network. */
+static void peel_ssld(char *name)
+{
+    static const char *const distilled[] = { "hrnet_w18", "hrnet_w48", "se_hrnet_w64" };
+    char plain[NAME_BYTES];
+    memcpy(plain, name, sizeof plain);
+    if (!peel(plain, "_ssld"))
+        return;
+    (void)peel(plain, "_c");
+    for (size_t i = 0; i < HR_COUNT(distilled); i++)
+        if (strcmp(plain, distilled[i]) == 0)
+            memcpy(name, plain, sizeof plain);
+}
+
+/* Names as people write them: no folder, tag or suffix, lower case, one separator, one spelling.
+ * "hrnetv2_w18_imagenet_pretrained.pth", "HRNet-W18-C", "timm/hrnet_w18.ms_in1k" and
+ * "HRNet_W18_C_ssld" all become "hrnet_w18".  "" if there is nothing of the kind. */
+static void plain_name(char out[NAME_BYTES], const char *name)
+{
+    static const char *const endings[] = { "_pretrained", "_imagenet",
+                                           "_cosinelr_cutmix_300epoch" };
     const char *slash = strrchr(name, '/');
-    size_t size = 0;
     name = slash ? slash + 1 : name;
-    for (; *name && *name != '.' && size < 63; name++)
-        out[size++] = *name == '-' ? '_' : (char)tolower((unsigned char)*name);
-    out[size] = '\0';
-    if (strncmp(out, "hrnetv2_", 8) == 0) {
-        memmove(out + 6, out + 8, strlen(out + 8) + 1);
-        memmove(out, "hrnet_", 6);
-    }
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t i = 0; i < HR_COUNT(endings); i++) {
-            const size_t length = strlen(out), end = strlen(endings[i]);
-            if (length > end && strcmp(out + length - end, endings[i]) == 0) {
-                out[length - end] = '\0';
-                again = true;
-            }
-        }
-    }
+    const size_t size = strcspn(name, ".");
+    memset(out, 0, NAME_BYTES);
+    if (size >= NAME_BYTES)
+        return;
+    for (size_t i = 0; i < size; i++)
+        out[i] = name[i] == '-' ? '_' : (char)tolower((unsigned char)name[i]);
+    for (size_t i = 0; i < HR_COUNT(endings); i++)
+        (void)peel(out, endings[i]);
+    if (strncmp(out, "hrnetv2_", 8) == 0)
+        respell(out, "hrnetv2_", "hrnet_");
+    respell(out, "_small_model", "_small");
+    respell(out, "_c_small", "_small");
+    if (hr_text_ends(out, "_small_v1"))
+        (void)peel(out, "_v1");
+    peel_ssld(out);
+    (void)peel(out, "_c");
 }
 
 enum hr_status hr_zoo_find(const struct hr_zoo_row **out, const char *name)
 {
     const char *names[HR_COUNT(rows)];
-    char wanted[64], have[64];
+    char wanted[NAME_BYTES], have[NAME_BYTES];
     plain_name(wanted, name);
     for (size_t i = 0; i < HR_COUNT(rows); i++) {
         plain_name(have, rows[i].name);
