@@ -27,7 +27,11 @@ if(BUILD_SHARED_LIBS)
   set_target_properties(hrnet_shared PROPERTIES OUTPUT_NAME hrnet EXPORT_NAME hrnet
     LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/hrnet.map)
   target_link_options(hrnet_shared PRIVATE
-    -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/hrnet.map -Wl,-z,defs -Wl,--as-needed)
+    -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/hrnet.map -Wl,--as-needed)
+  # clang leaves the sanitizer's own functions to the program: with one, not all is defined.
+  if(NOT HRNET_SANITIZE)
+    target_link_options(hrnet_shared PRIVATE -Wl,-z,defs)
+  endif()
   list(APPEND installed hrnet_shared)
 endif()
 
