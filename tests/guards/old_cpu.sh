@@ -14,3 +14,10 @@ qemu-x86_64 -cpu Nehalem "$program" version | grep -q baseline
 qemu-x86_64 -cpu Nehalem "$program" predict "$picture" -m "$work/m.safetensors" --size 64 -f jsonl -t 1 >"$work/old"
 "$program" predict "$picture" -m "$work/m.safetensors" --size 64 -f jsonl --exact >"$work/new"
 cmp "$work/old" "$work/new"
+# The floor below the kernels, and the choice of kernels, on two such CPUs.
+for cpu in core2duo Nehalem; do
+  for test in test_cpu test_pool test_hash test_kernel; do
+    [ -x "$2/tests/$test" ] || { echo "$test is not built"; exit 1; }
+    qemu-x86_64 -cpu $cpu "$2/tests/$test" >"$work/log" 2>&1 || { echo "$test under $cpu:"; cat "$work/log"; exit 1; }
+  done
+done

@@ -25,7 +25,9 @@ static void ladder_climbs_as_far_as_the_cpu(void **state)
     assert_ptr_equal(kernels.linear, &hr_linear_ref);
     assert_int_equal(kernels.eltwise.vector_floats, 1);
     assert_non_null(kernels.pixel.normalise);
-    for (size_t i = 0; i < hr_isa_count; i++) { /* filling a table runs no instruction of a rung */
+    for (size_t i = 0; i < hr_isa_count; i++) {
+        if (hr_isa_ladder[i].need & ~hr_cpu_get()->flags)
+            continue; /* filling a table already runs instructions of its rung */
         hr_kernels_init(&kernels, hr_isa_ladder[i].need);
         assert_string_equal(kernels.isa, hr_isa_ladder[i].name);
         assert_in_range(kernels.conv_count, 1, HR_MAX_CONV_KERNELS);
