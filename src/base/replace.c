@@ -81,7 +81,8 @@ enum hr_status hr_replace_begin(struct hr_replace *r, const char *path)
     }
     struct stat st;
     if (status == HR_OK && kind == HR_OS_FILE && stat(made.path, &st) == 0) {
-        (void)fchmod(fd, st.st_mode & 07777); /* the new file keeps the old one's permissions */
+        /* Permissions stay, but not set-user-ID: the new file may belong to someone else. */
+        (void)fchmod(fd, st.st_mode & 0777);
     }
     if (status == HR_OK) {
         made.file = fdopen(fd, "wb");
