@@ -125,7 +125,8 @@ hrnet_status hrnet_model_synthetic(hrnet_model **out, const char *architecture,
         status =
             hr_synthetic_weights(&store, row, setup.options.classes ? setup.options.classes : 1000);
     if (status == HR_OK)
-        status = hr_model_from_store(&model, store, row->name, &setup.options);
+        /* Not the architecture's name, which is also that of published weights. */
+        status = hr_model_from_store(&model, store, "synthetic weights", &setup.options);
     if (status == HR_OK)
         status = wrap_model(out, model);
     hr_labels_fini(&setup.labels);

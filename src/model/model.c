@@ -2,6 +2,7 @@
  * A model: matched weights, labels, recipe.  Our own file is a safetensors file whose metadata keys
  * start with "hrnet."; any other weight file gets its family's defaults instead. */
 #include "model/model.h"
+#include "model/imagenet_names.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -168,7 +169,11 @@ static enum hr_status read_own(struct hr_model *m, const struct hr_store *file)
 static void find_published(struct hr_model *m, const struct hr_store *file, const char *name)
 {
     const char *own = hr_store_meta(file, "hrnet.published");
-    m->published = hr_zoo_weights_find(own ? own : hr_os_base_name(name));
+    const struct hr_zoo_weights *row = hr_zoo_weights_find(own ? own : hr_os_base_name(name));
+    /* Anyone can name a file so: its tensors must at least be of that network and its classes. */
+    if (row && m->match.is.classes == HR_IMAGENET_CLASSES &&
+        strcmp(row->architecture, m->match.is.row->name) == 0)
+        m->published = row;
     if (m->published && m->published->sha256_prefix && m->match.is.scheme == HR_SCHEME_MICROSOFT)
         m->match.is.scheme = HR_SCHEME_TIMM;
 }

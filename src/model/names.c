@@ -144,18 +144,27 @@ static bool pattern_match(const char *pattern, const char *text, size_t size, in
     return text == end;
 }
 
-/* Writes a pattern with its numbers filled in. */
-static void pattern_print(struct hr_text *out, const char *pattern, const int *var)
+/* Appends to a name: no heap, so that a lookup by name cannot fail for want of memory.  A name too
+ * long is cut (canonical names, of which they are made, are bounded by the network). */
+static void name_add(char out[HR_NAME_BYTES], const char *text)
+{
+    const size_t used = strlen(out);
+    snprintf(out + used, HR_NAME_BYTES - used, "%s", text);
+}
+
+/* Appends a pattern with its numbers filled in. */
+static void pattern_print(char out[HR_NAME_BYTES], const char *pattern, const int *var)
 {
     while (*pattern) {
+        char piece[16] = { *pattern, 0 };
+        size_t size = 1;
         if (*pattern == '<') {
-            bool from_one = pattern[2] == '+';
-
-            hr_text_printf(out, "%d", var[pattern[1] - 'a'] + from_one);
-            pattern += from_one ? 4 : 3;
-        } else {
-            hr_text_add_bytes(out, pattern++, 1);
+            const bool from_one = pattern[2] == '+';
+            snprintf(piece, sizeof piece, "%d", var[pattern[1] - 'a'] + from_one);
+            size = from_one ? 4 : 3;
         }
+        name_add(out, piece);
+        pattern += size;
     }
 }
 
@@ -195,22 +204,20 @@ static const struct rule *find_rule(enum kind kind, const char *layer, size_t si
     return NULL;
 }
 
-static void print_name(struct hr_text *text, enum hr_scheme scheme, const struct rule *rule,
+static void print_name(char out[HR_NAME_BYTES], enum hr_scheme scheme, const struct rule *rule,
                        const struct suffix *suffix, const int *var)
 {
     if (scheme == HR_SCHEME_PADDLE_2_0) {
-        pattern_print(text, rule->paddle_2_0, var);
-        hr_text_add(text, suffix->paddle_2_0);
+        pattern_print(out, rule->paddle_2_0, var);
+        name_add(out, suffix->paddle_2_0);
     } else if (rule->conv) {
-        pattern_print(text, suffix->of_norm ? rule->norm : rule->conv, var);
-        hr_text_add(text, suffix->torch);
+        pattern_print(out, suffix->of_norm ? rule->norm : rule->conv, var);
+        name_add(out, suffix->torch);
     }
 }
 
 enum hr_status hr_name_of(char out[HR_NAME_BYTES], enum hr_scheme scheme, const char *canonical)
 {
-    struct hr_text text = { 0 };
-    enum hr_status status;
     int var[26] = { 0 };
 
     if (scheme == HR_SCHEME_PADDLE) {
@@ -226,12 +233,9 @@ enum hr_status hr_name_of(char out[HR_NAME_BYTES], enum hr_scheme scheme, const 
                          strlen(canonical) - strlen(suffixes[i].canonical), var);
         if (!rule)
             continue;
-        print_name(&text, scheme, rule, &suffixes[i], var);
-        status = text.status;
-        if (status == HR_OK)
-            snprintf(out, HR_NAME_BYTES, "%s", hr_text_str(&text));
-        hr_text_fini(&text);
-        return status;
+        out[0] = 0;
+        print_name(out, scheme, rule, &suffixes[i], var);
+        return HR_OK;
     }
     return hr_fail(HR_E_INTERNAL, "'%s' is no parameter of a known kind of layer", canonical);
 }

@@ -156,9 +156,10 @@ static void swap_sides(struct hr_tensor *t)
     t->stride[1] = stride;
 }
 
-/* All finite?  For floats by their exponents, which vectorises. */
-static bool all_finite(const struct hr_tensor *t, size_t elements)
+/* HR_OK if all are finite.  For floats by their exponents, which vectorises. */
+static enum hr_status check_finite(const struct hr_tensor *t, size_t elements, const char *name)
 {
+    bool finite = true;
     if (t->dtype == HR_DTYPE_F32 && hr_tensor_contiguous(t)) {
         const uint8_t *bytes = t->data;
         uint32_t bad = 0;
@@ -167,16 +168,21 @@ static bool all_finite(const struct hr_tensor *t, size_t elements)
             memcpy(&bits, bytes + 4 * i, sizeof bits);
             bad |= (bits & 0x7f800000u) == 0x7f800000u;
         }
-        return !bad;
-    }
-    float *values = hr_mem_alloc_raw(elements, sizeof *values);
-    bool finite = values != NULL;
-    if (values)
+        finite = !bad;
+    } else {
+        float *values = hr_mem_alloc_raw(elements, sizeof *values);
+        if (!values)
+            return HR_E_MEMORY;
         hr_tensor_to_f32(values, t);
-    for (size_t i = 0; i < elements && finite; i++)
-        finite = isfinite(values[i]);
-    hr_mem_free(values);
-    return finite;
+        for (size_t i = 0; i < elements && finite; i++)
+            finite = isfinite(values[i]);
+        hr_mem_free(values);
+    }
+    return finite ? HR_OK
+                  : hr_fail(HR_E_MISMATCH,
+                            "tensor %s holds NaN or infinity: the file is damaged or the "
+                            "training diverged",
+                            name);
 }
 
 static void note_wrong(struct matching *m, const char *format, const char *name,
@@ -205,11 +211,7 @@ static enum hr_status fold_head_bias(struct matching *m, const char *canonical,
         return hr_fail(HR_E_MISMATCH, "tensor %s is %s, wanted %s", full, hr_shape_str(&b->shape).s,
                        hr_shape_str(&mean->shape).s);
     HR_TRY(hr_shape_elements(&mean->shape, &elements));
-    if (!all_finite(b, elements))
-        return hr_fail(HR_E_MISMATCH,
-                       "tensor %s holds NaN or infinity: the file is damaged or the "
-                       "training diverged",
-                       full);
+    HR_TRY(check_finite(b, elements, full));
     HR_TRY(hr_store_add_owned(m->out, canonical, HR_DTYPE_F32, &mean->shape, (void **)&sum));
     if (!(bias = hr_mem_alloc(elements, sizeof *bias)))
         return HR_E_MEMORY;
@@ -261,11 +263,7 @@ static enum hr_status match_param(struct matching *m, const struct hr_graph_para
         return hr_fail(HR_E_UNSUPPORTED, "tensor %s is of type %s: floating point is wanted",
                        param->name, hr_dtype_name(t.dtype));
     HR_TRY(hr_shape_elements(&t.shape, &elements));
-    if (!all_finite(&t, elements))
-        return hr_fail(HR_E_MISMATCH,
-                       "tensor %s holds NaN or infinity: the file is damaged or the training "
-                       "diverged",
-                       param->name);
+    HR_TRY(check_finite(&t, elements, param->name));
     HR_TRY(hr_name_of_head_bias(bias_name, is->scheme, param->name));
     HR_TRY(fold_head_bias(m, param->name, &t, bias_name, &folded));
     return folded ? HR_OK : hr_store_add(m->out, param->name, &t);
@@ -330,6 +328,10 @@ static enum hr_status give_verdict(struct matching *m, const struct hr_zoo_row *
 /* The head's class count against what was asked for. */
 static enum hr_status settle_classes(struct hr_match *match, int classes, bool replace_head)
 {
+    if (replace_head && classes < 1) {
+        say(match, "failed: a fresh head was asked for without its number of classes: name it");
+        return hr_fail(HR_E_ARGUMENT, "%s", match->verdict);
+    }
     match->classes = classes ? classes : match->is.classes;
     match->head_replaced = replace_head && classes != match->is.classes;
     if (match->classes < 1) {

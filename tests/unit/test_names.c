@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -171,6 +172,73 @@ static void strangers_are_refused(void **state)
     hr_store_destroy(store);
 }
 
+static void a_fresh_head_needs_its_classes(void **state)
+{
+    const struct hr_zoo_row *row;
+    struct hr_store *back = NULL;
+    struct hr_match match;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 10);
+    assert_int_equal(hr_names_match(&back, &match, want, NULL, 0, true), HR_E_ARGUMENT);
+    assert_int_equal(hr_names_match(&back, &match, want, NULL, 5, true), HR_OK);
+    assert_true(match.head_replaced);
+    assert_int_equal(hr_store_find(back, "fc.weight")->shape.dim[1], 5);
+    hr_store_destroy(back);
+    hr_store_destroy(want);
+}
+
+static size_t allocations_left;
+
+static void *scarce_allocate(void *context, size_t bytes, size_t align)
+{
+    (void)context;
+    if (!allocations_left)
+        return NULL;
+    allocations_left--;
+    return aligned_alloc(align, (bytes + align - 1) / align * align);
+}
+
+static void scarce_release(void *context, void *block)
+{
+    (void)context;
+    free(block);
+}
+
+/* Half precision is widened to be looked at: without memory for that the file is not damaged. */
+static void scarce_memory_is_said_to_be_so(void **state)
+{
+    const struct hr_allocator scarce = { scarce_allocate, scarce_release, NULL };
+    const struct hr_zoo_row *row;
+    struct hr_store *half = NULL, *back = NULL;
+    struct hr_match match;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 10);
+    assert_int_equal(hr_store_create(&half), HR_OK);
+    for (size_t i = 0; i < hr_store_count(want); i++) {
+        struct hr_tensor t = *hr_store_tensor(want, i);
+        t.dtype = HR_DTYPE_F16;
+        assert_int_equal(hr_store_add(half, hr_store_name(want, i), &t), HR_OK);
+    }
+    enum hr_status status = HR_E_MEMORY;
+    hr_mem_set_allocator(&scarce);
+    for (size_t n = 0; status != HR_OK && n < 100000; n += 1 + n / 64) {
+        allocations_left = n;
+        status = hr_names_match(&back, &match, half, NULL, 0, false);
+        if (status != HR_OK && status != HR_E_MEMORY)
+            break;
+    }
+    allocations_left = SIZE_MAX;
+    if (status == HR_OK)
+        hr_store_destroy(back);
+    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    if (status != HR_OK)
+        fail_msg("status %d: %s", (int)status, match.verdict);
+    hr_store_destroy(half);
+    hr_store_destroy(want);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -190,6 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_row_and_scheme),
                                         cmocka_unit_test(wrappers_are_stripped),
                                         cmocka_unit_test(head_biases_fold),
-                                        cmocka_unit_test(strangers_are_refused) };
+                                        cmocka_unit_test(strangers_are_refused),
+                                        cmocka_unit_test(a_fresh_head_needs_its_classes),
+                                        cmocka_unit_test(scarce_memory_is_said_to_be_so) };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
