@@ -133,6 +133,9 @@ struct hrnet_model_options {
     const char *labels_path;  /**< label file; NULL: the file's own or the built-in names */
     int microsoft_fuse_order; /**< nonzero: add fuse terms in Microsoft's order */
 };
+/** Sets the defaults; struct_size is sizeof of the caller's struct.  Options of another size than
+ *  this version's are taken: missing ones keep their default, later ones must be zero.  Options
+ *  that were not initialised are refused.  The same holds for the other two option structs. */
 HRNET_API void hrnet_model_options_init(struct hrnet_model_options *options, size_t struct_size);
 
 /**
@@ -302,7 +305,7 @@ HRNET_API void hrnet_free(void *block);
 
 /* ---- Answers ------------------------------------------------------------------------------ */
 
-/** p = softmax(logits); p may be logits. */
+/** p = softmax(logits); p may be logits.  NULL does nothing, as in the two below. */
 HRNET_API void hrnet_softmax(const float *logits, size_t count, float *p);
 /** Indices of the k largest, best first, the lower index first among equals; k is clamped to
  *  count.  @return how many were written */

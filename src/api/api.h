@@ -42,21 +42,22 @@ struct hrnet_recipe hr_api_recipe_outer(const struct hr_recipe *recipe);
 enum hr_status hr_api_recipe_checked(struct hr_recipe *out,
                                      const struct hrnet_recipe *recipe) HR_WARN_UNUSED;
 
-/* Option structs grow at their end: what the caller's version lacks keeps its default. */
-#define HR_API_OPTIONS_INIT(type, defaults)           \
-    do {                                              \
-        type full = defaults;                         \
-        if (!options || struct_size < sizeof(size_t)) \
-            return;                                   \
-        if (struct_size > sizeof full) {              \
-            memset(options, 0, struct_size);          \
-            struct_size = sizeof full;                \
-        }                                             \
-        full.struct_size = struct_size;               \
-        memcpy(options, &full, struct_size);          \
+/* Option structs grow at their end: what the caller's version lacks keeps its default, what only a
+ * later version has is zero. */
+#define HR_API_OPTIONS_INIT(type, defaults)                                            \
+    do {                                                                               \
+        type full = defaults;                                                          \
+        if (!options || struct_size < sizeof(size_t))                                  \
+            return;                                                                    \
+        if (struct_size > sizeof full)                                                 \
+            memset(options, 0, struct_size);                                           \
+        full.struct_size = struct_size;                                                \
+        memcpy(options, &full, struct_size < sizeof full ? struct_size : sizeof full); \
     } while (0)
 
-/* Copies the part of *options that the caller's version has over the defaults in *full. */
-void hr_api_options_copy(void *full, size_t full_size, const void *options);
+/* Copies the part of *options that the caller's version has over the defaults in *full.  Refuses a
+ * struct_size that was never set, and set options that this version lacks.  name: of the struct. */
+enum hr_status hr_api_options_copy(void *full, size_t full_size, const void *options,
+                                   const char *name) HR_WARN_UNUSED;
 
 #endif

@@ -78,11 +78,29 @@ enum hr_status hr_api_recipe_checked(struct hr_recipe *out, const struct hrnet_r
     return hr_recipe_check(out);
 }
 
-void hr_api_options_copy(void *full, size_t full_size, const void *options)
+/* Room for the options of versions to come; a larger size was never set. */
+#define MOST_OPTION_BYTES 4096
+
+enum hr_status hr_api_options_copy(void *full, size_t full_size, const void *options,
+                                   const char *name)
 {
+    const uint8_t *bytes = options;
     size_t size;
     memcpy(&size, options, sizeof size);
+    if (size < sizeof size || size > MOST_OPTION_BYTES)
+        return hr_fail(HR_E_ARGUMENT,
+                       "struct %s: struct_size is %zu, which no version has: call %s_init() before "
+                       "setting options",
+                       name, size, name);
+    for (size_t at = full_size; at < size; at++)
+        if (bytes[at])
+            return hr_fail(
+                HR_E_UNSUPPORTED,
+                "struct %s: an option of a later version is set (byte %zu of %zu), which "
+                "hrnet %s does not know",
+                name, at, size, hrnet_version());
     memcpy(full, options, size < full_size ? size : full_size);
+    return HR_OK;
 }
 
 /* ---- Errors, log, memory ---- */

@@ -39,7 +39,7 @@ static enum hr_status model_setup(struct model_setup *setup,
     if (!options)
         return HR_OK;
     struct hrnet_model_options o = { 0 };
-    hr_api_options_copy(&o, sizeof o, options);
+    HR_TRY(hr_api_options_copy(&o, sizeof o, options, "hrnet_model_options"));
     if (o.classes < 0)
         return hr_fail(HR_E_ARGUMENT, "classes is %d: it must be at least 1, or 0 for the file's",
                        o.classes);

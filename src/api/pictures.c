@@ -14,17 +14,19 @@ void hrnet_decode_options_init(struct hrnet_decode_options *options, size_t stru
     HR_API_OPTIONS_INIT(struct hrnet_decode_options, defaults);
 }
 
-static struct hr_decode_options decode_inner(const struct hrnet_decode_options *options)
+static enum hr_status decode_inner(struct hr_decode_options *inner,
+                                   const struct hrnet_decode_options *options)
 {
-    struct hr_decode_options inner = hr_decode_defaults();
-    struct hrnet_decode_options o = { .max_pixels = inner.max_pixels,
-                                      .max_bytes = inner.max_bytes };
-    if (options)
-        hr_api_options_copy(&o, sizeof o, options);
-    inner.max_pixels = o.max_pixels;
-    inner.max_bytes = o.max_bytes;
-    inner.ignore_orientation = o.ignore_orientation != 0;
-    return inner;
+    struct hrnet_decode_options o;
+    *inner = hr_decode_defaults();
+    if (!options)
+        return HR_OK;
+    hrnet_decode_options_init(&o, sizeof o);
+    HR_TRY(hr_api_options_copy(&o, sizeof o, options, "hrnet_decode_options"));
+    inner->max_pixels = o.max_pixels;
+    inner->max_bytes = o.max_bytes;
+    inner->ignore_orientation = o.ignore_orientation != 0;
+    return HR_OK;
 }
 
 static void report_outer(struct hrnet_picture_report *out, const struct hr_decode_report *report,
@@ -48,9 +50,10 @@ static enum hr_status bytes_to_crop(struct hr_image *crop, const struct hr_recip
                                     const struct hrnet_decode_options *options,
                                     struct hrnet_picture_report *report)
 {
-    const struct hr_decode_options decode = decode_inner(options);
+    struct hr_decode_options decode;
     struct hr_decode_report noticed;
     struct hr_image image = { 0 };
+    HR_TRY(decode_inner(&decode, options));
     enum hr_status status = hr_image_decode(&image, &noticed, data, size, name, &decode);
     if (status == HR_OK) {
         status = hr_recipe_crop(recipe, &image, crop);

@@ -63,9 +63,11 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
     hrnet_session *session = NULL;
     if (!out || !model)
         return hr_api_missing_argument(__func__);
+    enum hr_status status = HR_OK;
     if (options)
-        hr_api_options_copy(&o, sizeof o, options);
-    enum hr_status status = session_options_check(&o);
+        status = hr_api_options_copy(&o, sizeof o, options, "hrnet_session_options");
+    if (status == HR_OK)
+        status = session_options_check(&o);
     if (status == HR_OK)
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status != HR_OK)
@@ -107,11 +109,11 @@ void hrnet_session_destroy(hrnet_session *session)
     hr_mem_free(session);
 }
 
-static enum hr_status run_check(const hrnet_session *session, const float *x, size_t n,
-                                const float *logits)
+static enum hr_status run_check(const char *function, const hrnet_session *session, const float *x,
+                                size_t n, const float *logits)
 {
     if (!session || !x || !logits)
-        return hr_fail(HR_E_ARGUMENT, "hrnet_session_run: a required pointer is NULL");
+        return (enum hr_status)hr_api_missing_argument(function);
     if (n < 1 || n > session->batch)
         return hr_fail(HR_E_ARGUMENT, "a run of %zu images does not fit the session's batch of %zu",
                        n, session->batch);
@@ -120,7 +122,7 @@ static enum hr_status run_check(const hrnet_session *session, const float *x, si
 
 hrnet_status hrnet_session_run(hrnet_session *session, const float *x, size_t n, float *logits)
 {
-    const enum hr_status status = run_check(session, x, n, logits);
+    const enum hr_status status = run_check(__func__, session, x, n, logits);
     if (status == HR_OK) {
         hr_session_run(session->session, x, n, logits);
         session->last_batch = n;
@@ -138,7 +140,7 @@ hrnet_status hrnet_session_profile(hrnet_session *session, const float *x, size_
 {
     if (!nanoseconds)
         return hr_api_missing_argument(__func__);
-    const enum hr_status status = run_check(session, x, n, logits);
+    const enum hr_status status = run_check(__func__, session, x, n, logits);
     if (status == HR_OK) {
         hr_session_profile(session->session, x, n, logits, keep_time, nanoseconds);
         session->last_batch = n;
@@ -234,15 +236,17 @@ hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
 
 void hrnet_softmax(const float *logits, size_t count, float *p)
 {
-    hr_softmax(p, logits, count);
+    if (logits && p)
+        hr_softmax(p, logits, count);
 }
 
 size_t hrnet_top_k(const float *values, size_t count, size_t k, size_t *index)
 {
-    return hr_top_k(index, k, values, count);
+    return values && index ? hr_top_k(index, k, values, count) : 0;
 }
 
 void hrnet_synthetic_input(const char *name, size_t count, float *x)
 {
-    hr_synthetic_fill(x, count, name);
+    if (name && x)
+        hr_synthetic_fill(x, count, name);
 }
