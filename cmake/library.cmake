@@ -45,15 +45,22 @@ if(HRNET_CURL)
 endif()
 target_compile_definitions(hrnet_program PRIVATE HRNET_CURL=$<BOOL:${HRNET_CURL}>)
 
-# Manual pages, written by the program from its own flag tables.
+# Manual pages and completion, written by the program from its own flag tables.
 if(NOT CMAKE_CROSSCOMPILING)
   set(man_folder ${CMAKE_BINARY_DIR}/man)
+  set(completion_folder ${CMAKE_BINARY_DIR}/completion)
   add_custom_command(OUTPUT ${man_folder}/hrnet.1
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${man_folder}
     COMMAND hrnet_program help --man ${man_folder}
-    DEPENDS hrnet_program VERBATIM)
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${completion_folder}
+    COMMAND hrnet_program completion bash >${completion_folder}/hrnet
+    COMMAND hrnet_program completion zsh >${completion_folder}/_hrnet
+    COMMAND hrnet_program completion fish >${completion_folder}/hrnet.fish
+    DEPENDS hrnet_program)
   add_custom_target(hrnet_man ALL DEPENDS ${man_folder}/hrnet.1)
   install(DIRECTORY ${man_folder}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
+  install(FILES ${completion_folder}/hrnet DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${completion_folder}/_hrnet DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${completion_folder}/hrnet.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 
 install(TARGETS hrnet_program DESTINATION ${CMAKE_INSTALL_BINDIR})

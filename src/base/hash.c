@@ -109,15 +109,22 @@ static bool has_sha(void)
 #endif
 
 /* CPUID is slow in a virtual machine: ask once.  0 unknown, 1 no, 2 yes. */
+static atomic_int sha_known;
+
 static bool use_sha(void)
 {
-    static atomic_int known;
-    int value = atomic_load_explicit(&known, memory_order_relaxed);
+    int value = atomic_load_explicit(&sha_known, memory_order_relaxed);
     if (value == 0) {
         value = has_sha() ? 2 : 1;
-        atomic_store_explicit(&known, value, memory_order_relaxed);
+        atomic_store_explicit(&sha_known, value, memory_order_relaxed);
     }
     return value == 2;
+}
+
+bool hr_sha256_allow_instructions(bool allowed)
+{
+    atomic_store_explicit(&sha_known, allowed ? 0 : 1, memory_order_relaxed);
+    return use_sha();
 }
 
 static void blocks(uint32_t state[8], const uint8_t *data, size_t count)

@@ -3,6 +3,7 @@
 #ifndef HR_BASE_HASH_H
 #define HR_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,10 @@ struct hr_sha256 {
 void hr_sha256_init(struct hr_sha256 *h);
 void hr_sha256_update(struct hr_sha256 *h, const void *data, size_t size);
 void hr_sha256_final(struct hr_sha256 *h, uint8_t digest[32]);
+
+/* For tests: false leaves the CPU's SHA instructions aside, true asks the CPU again.  Returns
+ * whether they are used now. */
+bool hr_sha256_allow_instructions(bool allowed);
 
 /* 64 lower-case hex digits and a zero. */
 void hr_hex(char out[65], const uint8_t digest[32]);

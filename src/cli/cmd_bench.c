@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hrnet bench: how fast a network runs here, against what this CPU's arithmetic allows. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@ static const struct hr_flag flags[] = {
     { "warmup", 0, HR_FLAG_REAL, "SECONDS", "0.5", 0, 0, "before timing" },
     { "duration", 'd', HR_FLAG_REAL, "SECONDS", "2", 0, 0, "of timing; at least 5 runs" },
     { "layers", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "time of each step" },
-    { "svg", 0, HR_FLAG_TEXT, "FILE", NULL, 0, 0, "the steps as a bar chart" },
+    { "svg", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "the steps as a bar chart" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON; its last line has the times" },
     { "logits", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "JSON holds the first picture's logits" },
     { 0 },
@@ -111,39 +110,38 @@ static void print_layers(const struct bench *b)
            (double)total / 1e6);
 }
 
-static int write_svg(const struct bench *b, const char *path)
+/* One bar a step; notes[i] is its text. */
+static enum hr_status draw_steps(const struct bench *b, struct hr_bar *bars, char (*notes)[64],
+                                 const char *path)
 {
     const size_t count = b->info.step_count;
-    struct hr_bar *bars = hr_mem_alloc(count, sizeof *bars);
-    char(*notes)[64] = hr_mem_alloc(count, sizeof *notes);
-    FILE *file = fopen(path, "we");
-    int code = 0;
-    if (!file || !bars || !notes) {
-        fprintf(stderr, "hrnet: %s: cannot write: %s\n", path, strerror(errno));
-        code = 4;
-    }
-    for (size_t i = 0; i < count && code == 0; i++) {
+    struct hr_replace replace = { 0 };
+    char title[200];
+    for (size_t i = 0; i < count; i++) {
         struct hrnet_step_info step;
-        hrnet_session_step(b->session, i, &step);
+        HR_TRY((enum hr_status)hrnet_session_step(b->session, i, &step));
         const double part = step_gflops(b, i, &step) / b->peak_gflops;
         snprintf(notes[i], sizeof notes[i], "%.0f us, %.0f %% of peak", (double)b->best_ns[i] / 1e3,
                  100 * part);
         bars[i] =
             (struct hr_bar){ step.name, notes[i], (double)b->best_ns[i], part < 1 ? part : 1 };
     }
-    if (code == 0) {
-        char title[200];
-        snprintf(title, sizeof title,
-                 "%s, %s, %u threads, batch %zu: time of each step (dark: "
-                 "fraction of peak arithmetic)",
-                 b->args->operands[0], b->info.isa, b->info.threads, b->info.batch);
-        hr_svg_bars(file, title, bars, count);
-    }
-    if (file && fclose(file) != 0)
-        code = 4;
+    snprintf(title, sizeof title,
+             "%s, %s, %u threads, batch %zu: time of each step (dark: fraction of peak arithmetic)",
+             b->args->operands[0], b->info.isa, b->info.threads, b->info.batch);
+    HR_TRY(hr_replace_begin(&replace, path));
+    hr_svg_bars(replace.file, title, bars, count);
+    return hr_replace_commit(&replace);
+}
+
+static int write_svg(const struct bench *b, const char *path)
+{
+    struct hr_bar *bars = hr_mem_alloc(b->info.step_count, sizeof *bars);
+    char(*notes)[64] = hr_mem_alloc(b->info.step_count, sizeof *notes);
+    const enum hr_status status = bars && notes ? draw_steps(b, bars, notes, path) : HR_E_MEMORY;
     hr_mem_free(bars);
     hr_mem_free(notes);
-    return code;
+    return status == HR_OK ? 0 : hr_report((int)status);
 }
 
 static void print_text(const struct bench *b)
@@ -259,6 +257,7 @@ static const struct hr_flag *const groups[] = { flags, hr_model_flags, hr_recipe
 const struct hr_command hr_command_bench = {
     .name = "bench",
     .operands = "MODEL",
+    .takes = HR_FLAG_MODEL,
     .summary = "time a network",
     .examples = "hrnet bench HRNet_W18_C                       # synthetic weights\n"
                 "hrnet bench w48.safetensors -b 4 -t 2 --layers --svg steps.svg\n"

@@ -110,6 +110,7 @@ static const struct hr_flag *const groups[] = { flags, hr_model_flags, hr_recipe
 const struct hr_command hr_command_plan = {
     .name = "plan",
     .operands = "MODEL",
+    .takes = HR_FLAG_MODEL,
     .summary = "print the steps of a network and the memory it needs",
     .examples = "hrnet plan HRNet_W18_C --threads 1\nhrnet plan w48.safetensors --batch 4 --json",
     .groups = groups,

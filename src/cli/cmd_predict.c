@@ -25,13 +25,14 @@ static const struct hr_flag flags[] = {
     { "threshold", 0, HR_FLAG_REAL, "P", NULL, 0, 0, "leave out classes below this probability" },
     { "batch", 'b', HR_FLAG_COUNT, "N", "1", 1, 1024, "pictures computed at once" },
     { "format", 'f', HR_FLAG_CHOICE, "text|json|jsonl|csv|tsv", "text", 0, 0, "output" },
-    { "output", 'o', HR_FLAG_TEXT, "FILE", NULL, 0, 0, "write there instead of standard output" },
+    { "output", 'o', HR_FLAG_FILE, "FILE", NULL, 0, 0, "write there instead of standard output" },
     { "paddleclas", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "the paddleclas command's line format" },
     { "features", 0, HR_FLAG_TEXT, "NAME,...", NULL, 0, 0,
       "save feature maps as NumPy .npz (needs --features-dir)" },
-    { "features-dir", 0, HR_FLAG_TEXT, "FOLDER", NULL, 0, 0, "where feature maps go" },
-    { "save-dir", 0, HR_FLAG_TEXT, "FOLDER", NULL, 0, 0, "copy each picture to FOLDER/CLASS_ID/" },
-    { "files-from", 0, HR_FLAG_TEXT, "FILE", NULL, 0, 0, "read inputs from FILE, or - for stdin" },
+    { "features-dir", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0, "where feature maps go" },
+    { "save-dir", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
+      "copy each picture to FOLDER/CLASS_ID/" },
+    { "files-from", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "read inputs from FILE, or - for stdin" },
     { "null", '0', HR_FLAG_SWITCH, NULL, NULL, 0, 0, "names in --files-from end in zero bytes" },
     { "strict", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "truncated pictures are errors; stop at the first error" },
@@ -61,6 +62,7 @@ struct job {
     float *logits;
     size_t *index;
     struct hr_record_writer writer;
+    struct hr_replace output; /* open with --output FILE */
     const char *features[MAX_FEATURES + 1];
     char *feature_text;
     size_t failed;
@@ -207,6 +209,8 @@ static int run_pictures(struct job *job)
            (batch = hr_pipeline_next(pipeline))) {
         hr_progress_hide(&progress);
         status = finish_batch(job, batch);
+        if (job->writer.out == stdout)
+            (void)fflush(stdout); /* whoever reads a pipe gets each batch as it is done */
         done += batch->count;
         hr_progress_show(&progress, done, job->inputs.count);
     }
@@ -274,11 +278,12 @@ static int open_output(struct job *job)
         job->writer.format = HR_RECORD_PADDLECLAS;
     job->writer.model = job->model;
     job->writer.k = job->k;
-    job->writer.out = path ? fopen(path, "we") : stdout;
-    if (!job->writer.out) {
-        fprintf(stderr, "hrnet: %s: cannot write: %s\n", path, strerror(errno));
-        return 4;
+    if (path && strcmp(path, "-") != 0) {
+        const enum hr_status status = hr_replace_begin(&job->output, path);
+        if (status != HR_OK)
+            return hr_report((int)status);
     }
+    job->writer.out = job->output.file ? job->output.file : stdout;
     return -1;
 }
 
@@ -314,20 +319,27 @@ static int prepare(struct job *job)
     return open_output(job);
 }
 
+/* The file gets its name when it holds all records, or those before the user stopped. */
+static int close_file(struct job *job, int code)
+{
+    if (code > EXIT_PARTIAL && code != EXIT_INTERRUPTED) {
+        hr_replace_abort(&job->output);
+        return code;
+    }
+    const enum hr_status status = hr_replace_commit(&job->output);
+    return status == HR_OK ? code : hr_report((int)status);
+}
+
 /* A full disk or a closed pipe shows at the end at the latest. */
 static int close_output(struct job *job, int code)
 {
-    if (!job->writer.out)
+    if (job->output.file)
+        return close_file(job, code);
+    if (!job->writer.out || (fflush(stdout) == 0 && !ferror(stdout)))
         return code;
-    const bool failed = fflush(job->writer.out) != 0 || ferror(job->writer.out);
-    const int reason = errno;
-    if (job->writer.out != stdout)
-        fclose(job->writer.out);
-    if (!failed)
-        return code;
-    if (reason == EPIPE)
+    if (errno == EPIPE)
         return 141;
-    fprintf(stderr, "hrnet: the output cannot be written: %s\n", strerror(reason));
+    fprintf(stderr, "hrnet: the output cannot be written: %s\n", strerror(errno));
     return 4;
 }
 
@@ -355,6 +367,7 @@ static const struct hr_flag *const groups[] = {
 const struct hr_command hr_command_predict = {
     .name = "predict",
     .operands = "PICTURE...",
+    .takes = HR_FLAG_FILE,
     .summary = "classify pictures",
     .examples = "hrnet predict cat.jpg -m HRNet_W18_C_ssld       # one picture\n"
                 "hrnet predict photos/ -m w18.safetensors -k 3 --format csv > out.csv\n"

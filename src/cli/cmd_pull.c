@@ -208,6 +208,7 @@ static const struct hr_flag *const groups[] = { flags, NULL };
 const struct hr_command hr_command_pull = {
     .name = "pull",
     .operands = "NAME...",
+    .takes = HR_FLAG_WEIGHTS,
     .summary = "fetch published weights into the cache",
     .examples = "hrnet pull HRNet_W18_C_ssld\nhrnet pull hrnet_w32.ms_in1k --progress plain",
     .groups = groups,

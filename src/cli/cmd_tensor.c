@@ -41,8 +41,8 @@ static enum hr_status save_npy(const char *path, const float *values, const stru
 /* ---- run ---- */
 
 static const struct hr_flag run_flags[] = {
-    { "input", 'i', HR_FLAG_TEXT, "X.npy", NULL, 0, 0, "float32 [n,3,h,w], or - for stdin" },
-    { "output", 'o', HR_FLAG_TEXT, "Y.npy", NULL, 0, 0, "where the result goes, or -" },
+    { "input", 'i', HR_FLAG_FILE, "X.npy", NULL, 0, 0, "float32 [n,3,h,w], or - for stdin" },
+    { "output", 'o', HR_FLAG_FILE, "Y.npy", NULL, 0, 0, "where the result goes, or -" },
     { "output-name", 0, HR_FLAG_TEXT, "NAME", "logits", 0, 0,
       "logits, or a feature map: stem, layer1, stage2.0 to stage4.3, incre.0 to incre.3, pool" },
     { 0 },
@@ -145,6 +145,7 @@ static const struct hr_flag *const run_groups[] = { run_flags, hr_model_flags, h
 const struct hr_command hr_command_run = {
     .name = "run",
     .operands = "MODEL",
+    .takes = HR_FLAG_MODEL,
     .summary = "run a raw float32 tensor through the network",
     .examples = "hrnet run w18.safetensors --input x.npy --output y.npy\n"
                 "hrnet run HRNet_W18_C --weights w.pdparams -i x.npy -o f.npy --output-name pool",
@@ -157,7 +158,7 @@ const struct hr_command hr_command_run = {
 /* ---- preprocess ---- */
 
 static const struct hr_flag preprocess_flags[] = {
-    { "output", 'o', HR_FLAG_TEXT, "FILE", NULL, 0, 0,
+    { "output", 'o', HR_FLAG_FILE, "FILE", NULL, 0, 0,
       "x.npy: the float32 tensor [1,3,h,w]; x.png: the 8-bit crop" },
     { 0 },
 };
@@ -241,6 +242,7 @@ static const struct hr_flag *const preprocess_groups[] = { preprocess_flags, hr_
 const struct hr_command hr_command_preprocess = {
     .name = "preprocess",
     .operands = "PICTURE",
+    .takes = HR_FLAG_FILE,
     .summary = "show what the network sees of a picture",
     .examples = "hrnet preprocess cat.jpg -o x.npy                    # the exact tensor\n"
                 "hrnet preprocess cat.jpg -o x.png --recipe pillow    # the 8-bit crop",

@@ -93,6 +93,11 @@ static void check_value(const struct hr_flag *flag, const char *value, char wron
         break;
     case HR_FLAG_SWITCH:
     case HR_FLAG_TEXT:
+    case HR_FLAG_FILE:
+    case HR_FLAG_FOLDER:
+    case HR_FLAG_MODEL:
+    case HR_FLAG_WEIGHTS:
+    case HR_FLAG_COMMAND:
         break;
     }
 }

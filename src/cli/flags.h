@@ -16,6 +16,11 @@ enum hr_flag_kind {
     HR_FLAG_BYTES, /* 4096, 64K, 10M, 2G */
     HR_FLAG_REAL,
     HR_FLAG_CHOICE, /* one of the words in `value`, separated by '|' */
+    HR_FLAG_FILE,   /* this and the next are text that completion knows more of */
+    HR_FLAG_FOLDER,
+    HR_FLAG_MODEL,   /* a weight file or a name of the zoo */
+    HR_FLAG_WEIGHTS, /* a name of published weights */
+    HR_FLAG_COMMAND, /* a command of this program */
 };
 
 struct hr_flag {
@@ -32,8 +37,9 @@ struct hr_flag {
 
 struct hr_args;
 struct hr_command {
-    const char *name, *operands, *summary;
-    const char *examples; /* lines "command  # comment" */
+    const char *name, *operands, *summary; /* operands: "PICTURE...", "bash|zsh|fish" */
+    enum hr_flag_kind takes;               /* what the operands are; SWITCH: there are none */
+    const char *examples;                  /* lines "command  # comment" */
     const struct hr_flag *const
         *groups;                       /* NULL-terminated list of tables, each ended by name NULL */
     int least_operands, most_operands; /* most -1: any number */
@@ -65,6 +71,7 @@ double hr_arg_real(const struct hr_args *args, const char *flag);
 size_t hr_command_flags(const struct hr_command *command, const struct hr_flag **flags);
 void hr_help_print(const struct hr_command *command, FILE *out);
 void hr_man_print(const struct hr_command *command, FILE *out);
+void hr_man_overview(const struct hr_command *const *commands, size_t count, FILE *out);
 
 /* "hrnet: message" and the cure on stderr, exit code 2. */
 int hr_usage_error(const char *command, const char *format, ...)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/os.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
@@ -55,39 +56,41 @@ static int unknown_command(const char *name)
 
 /* ---- help, version, completion ---- */
 
-static int write_man(const char *folder, const struct hr_command *command)
+static enum hr_status write_man(const char *folder, const struct hr_command *command)
 {
-    char path[512];
-    snprintf(path, sizeof path, command ? "%s/hrnet-%s.1" : "%s/hrnet.1", folder,
-             command ? command->name : "");
-    FILE *file = fopen(path, "we");
-    if (!file) {
-        fprintf(stderr, "hrnet: %s: cannot write: %s\n", path, strerror(errno));
-        return 4;
+    struct hr_text path = { 0 };
+    struct hr_replace page = { 0 };
+    hr_text_printf(&path, command ? "%s/hrnet-%s.1" : "%s/hrnet.1", folder,
+                   command ? command->name : "");
+    enum hr_status status = path.status;
+    if (status == HR_OK)
+        status = hr_replace_begin(&page, path.data);
+    if (status == HR_OK) {
+        if (command)
+            hr_man_print(command, page.file);
+        else
+            hr_man_overview(commands, HR_COUNT(commands), page.file);
+        status = hr_replace_commit(&page);
     }
-    if (command) {
-        hr_man_print(command, file);
-    } else {
-        fprintf(file,
-                ".TH HRNET 1 \"\" \"hrnet %s\"\n.SH NAME\nhrnet \\- classify pictures with "
-                "High\\-Resolution Networks\n.SH SYNOPSIS\n.B hrnet\ncommand [flags] "
-                "[operands]\n.SH COMMANDS\n",
-                hrnet_version());
-        for (size_t i = 0; i < HR_COUNT(commands); i++)
-            fprintf(file, ".TP\n.BR hrnet\\-%s (1)\n%s\n", commands[i]->name, commands[i]->summary);
-    }
-    return fclose(file) == 0 ? 0 : 4;
+    hr_text_fini(&path);
+    return status;
+}
+
+static int write_man_pages(const char *folder)
+{
+    enum hr_status status = hr_os_make_folders(folder);
+    if (status == HR_OK)
+        status = write_man(folder, NULL);
+    for (size_t i = 0; i < HR_COUNT(commands) && status == HR_OK; i++)
+        status = write_man(folder, commands[i]);
+    return status == HR_OK ? 0 : hr_report((int)status);
 }
 
 static int help(const struct hr_args *args)
 {
     const char *folder = hr_arg_text(args, "man");
-    if (folder) {
-        int code = write_man(folder, NULL);
-        for (size_t i = 0; i < HR_COUNT(commands) && code == 0; i++)
-            code = write_man(folder, commands[i]);
-        return code;
-    }
+    if (folder)
+        return write_man_pages(folder);
     if (args->operand_count == 0) {
         overview(stdout);
         return 0;
@@ -113,25 +116,36 @@ static int completion(const struct hr_args *args)
 }
 
 static const struct hr_flag help_flags[] = {
-    { "man", 0, HR_FLAG_TEXT, "FOLDER", NULL, 0, 0, "write manual pages into FOLDER" },
+    { "man", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0, "write manual pages into FOLDER" },
     { 0 },
 };
 static const struct hr_flag *const help_groups[] = { help_flags, NULL };
 
-static const struct hr_command hr_command_help = { .name = "help",
-                                                   .operands = "[COMMAND]",
-                                                   .summary = "explain a command",
-                                                   .groups = help_groups,
-                                                   .most_operands = 1,
-                                                   .run = help };
+static const struct hr_command hr_command_help = {
+    .name = "help",
+    .operands = "[COMMAND]",
+    .takes = HR_FLAG_COMMAND,
+    .summary = "explain a command",
+    .examples = "hrnet help predict\nhrnet help --man /tmp/man    # all of it as manual pages",
+    .groups = help_groups,
+    .most_operands = 1,
+    .run = help,
+};
 static const struct hr_command hr_command_version = {
-    .name = "version", .operands = "", .summary = "version, build and CPU", .run = version
+    .name = "version",
+    .operands = "",
+    .summary = "version, build and CPU",
+    .examples = "hrnet version",
+    .run = version,
 };
 static const struct hr_command hr_command_completion = {
     .name = "completion",
     .operands = "bash|zsh|fish",
+    .takes = HR_FLAG_CHOICE,
     .summary = "print a completion script for a shell",
-    .examples = "source <(hrnet completion bash)",
+    .examples = "source <(hrnet completion bash)                            # in ~/.bashrc\n"
+                "source <(hrnet completion zsh)                             # in ~/.zshrc\n"
+                "hrnet completion fish > ~/.config/fish/completions/hrnet.fish",
     .least_operands = 1,
     .most_operands = 1,
     .run = completion,

@@ -10,17 +10,17 @@
 #include "cli/cache.h"
 
 const struct hr_flag hr_model_flag[] = {
-    { "model", 'm', HR_FLAG_TEXT, "MODEL", NULL, 0, 0,
+    { "model", 'm', HR_FLAG_MODEL, "MODEL", NULL, 0, 0,
       "weight file, or name of fetched weights (`hrnet models`)" },
     { 0 },
 };
 
 const struct hr_flag hr_model_flags[] = {
-    { "weights", 'w', HR_FLAG_TEXT, "FILE", NULL, 0, 0,
+    { "weights", 'w', HR_FLAG_FILE, "FILE", NULL, 0, 0,
       "weight file, when the model is named by its architecture" },
     { "classes", 0, HR_FLAG_COUNT, "N", NULL, 1, 16777216,
       "insist on this class count (default: the file's)" },
-    { "labels", 0, HR_FLAG_TEXT, "FILE", NULL, 0, 0, "class names, one `id name` or name a line" },
+    { "labels", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "class names, one `id name` or name a line" },
     { "fuse-order", 0, HR_FLAG_CHOICE, "paddle|microsoft", NULL, 0, 0,
       "order in which fuse layers add" },
     { 0 },
