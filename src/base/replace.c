@@ -19,8 +19,8 @@
 
 static enum hr_status fail_write(const char *path, int error)
 {
-    const enum hr_status status = error == ENOENT || error == ENOTDIR ? HR_E_NOT_FOUND : HR_E_IO;
-    return hr_fail(status, "%s: cannot write: %s", path, strerror(error));
+    return hr_fail(HR_E_IO, "%s: cannot write: %s", path,
+                   error == ENOENT ? "there is no such folder" : strerror(error));
 }
 
 /* Creates "folder/.name.PID.N.tmp" beside path; *fd is open for writing. */

@@ -122,7 +122,8 @@ static void refusals(void **state)
 {
     struct hr_replace r = { 0 };
     (void)state;
-    assert_int_equal(hr_replace_begin(&r, "/nonexistent/x"), HR_E_NOT_FOUND);
+    assert_int_equal(hr_replace_begin(&r, "/nonexistent/x"), HR_E_IO);
+    assert_non_null(strstr(hr_last_message(), "no such folder"));
     assert_non_null(strstr(hr_last_message(), "/nonexistent/x"));
     assert_int_equal(hr_replace_begin(&r, folder), HR_E_IO);
     assert_non_null(strstr(hr_last_message(), "folder"));
