@@ -111,12 +111,45 @@ bool hr_scheme_is_torch(enum hr_scheme scheme)
     return scheme == HR_SCHEME_MICROSOFT || scheme == HR_SCHEME_TIMM;
 }
 
-bool hr_scheme_owns(enum hr_scheme scheme, const char *name)
+static bool scheme_owns(enum hr_scheme scheme, const char *name)
 {
     for (size_t i = 0; i < HR_COUNT(heads[scheme]) && heads[scheme][i]; i++)
         if (hr_text_starts(name, heads[scheme][i]))
             return true;
     return false;
+}
+
+/* What optimizers append to a parameter's name, before a number maybe: Paddle's accumulators and
+ * master copies, PyTorch's buffers. */
+static bool is_optimizers(const char *name)
+{
+    static const char *const endings[] = {
+        "_velocity",      "_moment",       "_moment1",        "_moment2",   "_beta1_pow_acc",
+        "_beta2_pow_acc", "_inf_norm",     "_mean_square",    "_mean_grad", "_momentum",
+        "_fp32_master",   "master_weight", "momentum_buffer", ".exp_avg",   ".exp_avg_sq",
+    };
+    size_t size = strlen(name), digits = 0;
+    while (digits < size && name[size - 1 - digits] >= '0' && name[size - 1 - digits] <= '9')
+        digits++;
+    if (digits > 0 && digits < size && name[size - 1 - digits] == '_')
+        size -= digits + 1;
+    for (size_t i = 0; i < HR_COUNT(endings); i++) {
+        const size_t length = strlen(endings[i]);
+        if (length <= size && memcmp(name + size - length, endings[i], length) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum hr_name_kind hr_names_kind(const struct hr_recognised *is, const char *name)
+{
+    if (is_optimizers(name))
+        return HR_NAME_OPTIMIZER;
+    if (!hr_text_starts(name, is->prefix))
+        return HR_NAME_OTHER;
+    if (hr_text_ends(name, ".num_batches_tracked"))
+        return HR_NAME_COUNTER;
+    return scheme_owns(is->scheme, name + strlen(is->prefix)) ? HR_NAME_OWN : HR_NAME_OTHER;
 }
 
 /* Matches text[0..size) with a pattern; numbers go to var[letter - 'a']. */

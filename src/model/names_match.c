@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which network a file of tensors is, and the one verdict on whether it fits: every parameter of
- * the network is looked for under its scheme's name, every tensor left over is accounted for. */
-#include <math.h>
+ * The one verdict on whether a file fits a network: every parameter is looked for under its
+ * scheme's name, every value looked at, every tensor left over accounted for.  The first fault is
+ * kept in words; the rest are counted. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,215 +12,160 @@
 #include "model/names.h"
 
 #define PROBE_SIZE 32 /* px; parameters do not depend on the picture's size */
-
-/* ---- Recognising ---- */
-
-static const struct hr_tensor *find_named(const struct hr_store *store, const char *prefix,
-                                          enum hr_scheme scheme, const char *canonical)
-{
-    char name[HR_NAME_BYTES], full[HR_NAME_BYTES + 64];
-    if (hr_name_of(name, scheme, canonical) != HR_OK || !name[0])
-        return NULL;
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    return hr_store_find(store, full);
-}
-
-/* Does the network start under this prefix?  The stem and the first bottleneck tell it from other
- * networks that also have a conv1. */
-static bool starts_at(const struct hr_store *store, const char *prefix, enum hr_scheme scheme)
-{
-    static const char *const must[] = { "conv_layer1_1.conv.weight", "conv_layer1_2.conv.weight",
-                                        "layer1.0.conv1.conv.weight", "conv_tr1_1.conv.weight" };
-    for (size_t i = 0; i < HR_COUNT(must); i++)
-        if (!find_named(store, prefix, scheme, must[i]))
-            return false;
-    return true;
-}
-
-/* Finds scheme and prefix by the name of the stem's weights.  A student is preferred to what else a
- * distillation checkpoint holds. */
-static bool find_start(struct hr_recognised *out, const struct hr_store *store)
-{
-    char stems[HR_SCHEME_TIMM][HR_NAME_BYTES]; /* timm's names are Microsoft's */
-    bool found = false;
-    for (int s = 0; s < HR_SCHEME_TIMM; s++)
-        if (hr_name_of(stems[s], (enum hr_scheme)s, "conv_layer1_1.conv.weight") != HR_OK)
-            return false;
-    for (size_t i = 0; i < hr_store_count(store); i++) {
-        const char *name = hr_store_name(store, i);
-        for (int s = 0; s < HR_SCHEME_TIMM; s++) {
-            char prefix[sizeof out->prefix];
-            if (!hr_text_ends(name, stems[s]) || strlen(name) - strlen(stems[s]) >= sizeof prefix)
-                continue;
-            snprintf(prefix, sizeof prefix, "%.*s", (int)(strlen(name) - strlen(stems[s])), name);
-            if (!starts_at(store, prefix, (enum hr_scheme)s) ||
-                (found && !hr_text_starts(prefix, "Student.")))
-                continue;
-            out->scheme = (enum hr_scheme)s;
-            memcpy(out->prefix, prefix, sizeof prefix);
-            found = true;
-        }
-    }
-    return found;
-}
-
-/* The traits by which zoo rows differ, read off the tensors. */
-static int count_layers(const struct hr_store *store, const struct hr_recognised *is,
-                        const char *format)
-{
-    int count = 0;
-    char name[HR_NAME_BYTES];
-    for (; count < 64; count++) {
-        snprintf(name, sizeof name, "%s%d%s", format, count,
-                 hr_text_starts(format, "layer1") ? ".conv1.conv.weight"
-                                                  : ".basic_block_list.0.0.conv1.conv.weight");
-        if (!find_named(store, is->prefix, is->scheme, name))
-            break;
-    }
-    return count;
-}
-
-static bool row_fits(const struct hr_zoo_row *row, const struct hr_store *store,
-                     const struct hr_recognised *is)
-{
-    const struct hr_tensor *width =
-        find_named(store, is->prefix, is->scheme, "conv_tr1_1.conv.weight");
-    const struct hr_tensor *planes =
-        find_named(store, is->prefix, is->scheme, "layer1.0.conv1.conv.weight");
-    const bool squeeze =
-        find_named(store, is->prefix, is->scheme, "layer1.0.se.fc_squeeze.weight") != NULL;
-    return width->shape.dim[0] == row->width[0] && planes->shape.dim[0] == row->layer1_planes &&
-           squeeze == row->squeeze && count_layers(store, is, "layer1.") == row->layer1_blocks &&
-           count_layers(store, is, "st3.stage_func_list.") == row->modules[1] &&
-           count_layers(store, is, "st4.stage_func_list.") == row->modules[2];
-}
-
-static int classes_of(const struct hr_store *store, const struct hr_recognised *is)
-{
-    const struct hr_tensor *head = find_named(store, is->prefix, is->scheme, "fc.weight");
-    if (!head || head->shape.rank != 2)
-        return 0;
-    const int64_t classes = head->shape.dim[hr_scheme_is_torch(is->scheme) ? 0 : 1];
-    return classes >= 1 && classes <= INT32_MAX ? (int)classes : 0;
-}
-
-enum hr_status hr_names_recognise(struct hr_recognised *out, const struct hr_store *store)
-{
-    struct hr_recognised is = { 0 };
-    if (!find_start(&is, store))
-        return hr_fail(HR_E_MISMATCH,
-                       "the %zu tensors are no HRNet's: none is named like its stem "
-                       "(conv_layer1_1.conv.weight in Paddle, conv1.weight in PyTorch); the first "
-                       "is '%.80s'",
-                       hr_store_count(store),
-                       hr_store_count(store) ? hr_store_name(store, 0) : "missing");
-    for (size_t i = 0; i < hr_zoo_count() && !is.row; i++)
-        if (row_fits(hr_zoo_row(i), store, &is))
-            is.row = hr_zoo_row(i);
-    if (!is.row)
-        return hr_fail(
-            HR_E_MISMATCH,
-            "the tensors are an HRNet's, but of no known one: branch 0 has %d channels, "
-            "layer1 %d blocks; `hrnet models` lists the known",
-            (int)find_named(store, is.prefix, is.scheme, "conv_tr1_1.conv.weight")->shape.dim[0],
-            count_layers(store, &is, "layer1."));
-    const char *made_by = hr_store_meta(store, "format");
-    if (is.scheme == HR_SCHEME_MICROSOFT && made_by && strcmp(made_by, "pt") == 0)
-        is.scheme = HR_SCHEME_TIMM;
-    is.classes = classes_of(store, &is);
-    *out = is;
-    return HR_OK;
-}
-
-/* ---- Matching ---- */
+#define FLAW_BYTES 128
 
 struct matching {
     const struct hr_store *file;
     struct hr_store *out;
     struct hr_match *match;
-    size_t used;           /* tensors of the file that went into the network */
-    char first_wrong[400]; /* the first parameter that does not fit, in words */
+    bool *used; /* [tensors of the file]: went into the network */
+    bool head_biases;
+    size_t param_count;
+    char first_wrong[512];                                       /* in words; "" while nothing is */
+    const char *first_extra, *first_ignored[HR_NAME_KIND_COUNT]; /* names in the file, or NULL */
 };
 
-static bool is_linear_weight(const struct hr_graph_param *param)
+static void fault(struct matching *m, size_t *count, const char *format, ...) HR_PRINTF(3, 4);
+
+static void fault(struct matching *m, size_t *count, const char *format, ...)
 {
-    return param->shape.rank == 2;
+    va_list args;
+    ++*count;
+    if (m->first_wrong[0])
+        return;
+    va_start(args, format);
+    (void)vsnprintf(m->first_wrong, sizeof m->first_wrong, format, args);
+    va_end(args);
 }
 
-static void swap_sides(struct hr_tensor *t)
-{
-    const int64_t dim = t->shape.dim[0], stride = t->stride[0];
-    t->shape.dim[0] = t->shape.dim[1];
-    t->stride[0] = t->stride[1];
-    t->shape.dim[1] = dim;
-    t->stride[1] = stride;
-}
+/* ---- Values ---- */
 
-/* HR_OK if all are finite.  For floats by their exponents, which vectorises. */
-static enum hr_status check_finite(const struct hr_tensor *t, size_t elements, const char *name)
+/* Float32 values, by their exponents, which vectorises. */
+static bool all_finite(const uint8_t *values, size_t count)
 {
-    bool finite = true;
-    if (t->dtype == HR_DTYPE_F32 && hr_tensor_contiguous(t)) {
-        const uint8_t *bytes = t->data;
-        uint32_t bad = 0;
-        for (size_t i = 0; i < elements; i++) {
-            uint32_t bits;
-            memcpy(&bits, bytes + 4 * i, sizeof bits);
-            bad |= (bits & 0x7f800000u) == 0x7f800000u;
-        }
-        finite = !bad;
-    } else {
-        float *values = hr_mem_alloc_raw(elements, sizeof *values);
-        if (!values)
-            return HR_E_MEMORY;
-        hr_tensor_to_f32(values, t);
-        for (size_t i = 0; i < elements && finite; i++)
-            finite = isfinite(values[i]);
-        hr_mem_free(values);
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + 4 * i, sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
-    return finite ? HR_OK
-                  : hr_fail(HR_E_MISMATCH,
-                            "tensor %s holds NaN or infinity: the file is damaged or the "
-                            "training diverged",
-                            name);
+    return !bad;
 }
 
-static void note_wrong(struct matching *m, const char *format, const char *name,
-                       const struct hr_shape *is, const struct hr_shape *want)
+static bool any_negative(const uint8_t *values, size_t count)
 {
-    if (!m->first_wrong[0])
-        snprintf(m->first_wrong, sizeof m->first_wrong, format, name, is ? hr_shape_str(is).s : "",
-                 hr_shape_str(want).s);
+    bool negative = false;
+    for (size_t i = 0; i < count; i++) {
+        float value;
+        memcpy(&value, values + 4 * i, sizeof value);
+        negative |= value < 0;
+    }
+    return negative;
 }
 
-/* mean - bias of the convolution before the norm, in store-owned memory (paddleclas.md 1.3). */
-static enum hr_status fold_head_bias(struct matching *m, const char *canonical,
-                                     const struct hr_tensor *mean, const char *bias_name,
-                                     bool *folded)
+/* What is wrong with the values, in words; "" if nothing.  Fails for want of memory only. */
+static enum hr_status find_flaw(char flaw[FLAW_BYTES], const struct hr_tensor *t, bool variance)
 {
-    char full[HR_NAME_BYTES + 64];
-    float *sum, *bias;
+    float *widened = NULL;
     size_t elements;
-    snprintf(full, sizeof full, "%s%s", m->match->is.prefix, bias_name);
-    const struct hr_tensor *b = bias_name[0] ? hr_store_find(m->file, full) : NULL;
-    *folded = b != NULL;
-    if (!b)
+    flaw[0] = '\0';
+    if (t->dtype != HR_DTYPE_F32 && t->dtype != HR_DTYPE_F16 && t->dtype != HR_DTYPE_BF16 &&
+        t->dtype != HR_DTYPE_F64) {
+        snprintf(flaw, FLAW_BYTES, "is of type %s: floating point is wanted",
+                 hr_dtype_name(t->dtype));
         return HR_OK;
-    m->used++;
-    if (!hr_shape_equal(&b->shape, &mean->shape))
-        return hr_fail(HR_E_MISMATCH, "tensor %s is %s, wanted %s", full, hr_shape_str(&b->shape).s,
-                       hr_shape_str(&mean->shape).s);
-    HR_TRY(hr_shape_elements(&mean->shape, &elements));
-    HR_TRY(check_finite(b, elements, full));
-    HR_TRY(hr_store_add_owned(m->out, canonical, HR_DTYPE_F32, &mean->shape, (void **)&sum));
-    if (!(bias = hr_mem_alloc(elements, sizeof *bias)))
-        return HR_E_MEMORY;
-    hr_tensor_to_f32(sum, mean);
-    hr_tensor_to_f32(bias, b);
-    for (size_t i = 0; i < elements; i++)
-        sum[i] -= bias[i];
-    hr_mem_free(bias);
+    }
+    HR_TRY(hr_shape_elements(&t->shape, &elements));
+    if (t->dtype != HR_DTYPE_F32 || !hr_tensor_contiguous(t)) {
+        if (!(widened = hr_mem_alloc_raw(elements, sizeof *widened)))
+            return HR_E_MEMORY;
+        hr_tensor_to_f32(widened, t);
+    }
+    const uint8_t *values = widened ? (const void *)widened : t->data; /* of any alignment */
+    if (!all_finite(values, elements))
+        snprintf(flaw, FLAW_BYTES,
+                 "holds NaN or infinity: the file is damaged or the training "
+                 "diverged");
+    else if (variance && any_negative(values, elements))
+        snprintf(flaw, FLAW_BYTES, "holds a negative variance: the file is damaged");
+    hr_mem_free(widened);
     return HR_OK;
+}
+
+/* ---- Parameters ---- */
+
+static bool is_head(const struct hr_graph_param *param)
+{
+    return hr_text_starts(param->name, "fc.");
+}
+
+static struct hr_shape_text stored_shape(const struct matching *m, const struct hr_shape *canonical)
+{
+    const struct hr_shape stored = hr_names_turned(canonical, &m->match->is);
+    return hr_shape_str(&stored);
+}
+
+/* out = mean - bias of the convolution before the norm (paddleclas.md 1.3). */
+static enum hr_status subtract_bias(struct matching *m, const char *canonical,
+                                    const struct hr_tensor *mean, const struct hr_tensor *bias)
+{
+    void *data;
+    size_t elements;
+    HR_TRY(hr_shape_elements(&mean->shape, &elements));
+    HR_TRY(hr_store_add_owned(m->out, canonical, HR_DTYPE_F32, &mean->shape, &data));
+    float *difference = data, *values = hr_mem_alloc(elements, sizeof *values);
+    if (!values)
+        return HR_E_MEMORY;
+    hr_tensor_to_f32(difference, mean);
+    hr_tensor_to_f32(values, bias);
+    for (size_t i = 0; i < elements; i++)
+        difference[i] -= values[i];
+    hr_mem_free(values);
+    return HR_OK;
+}
+
+/* The mean behind a convolution that has a bias in this file. */
+static enum hr_status fold_bias(struct matching *m, const char *canonical, const char *bias_name,
+                                const struct hr_tensor *mean)
+{
+    char full[HR_FULL_NAME_BYTES], flaw[FLAW_BYTES];
+    size_t index;
+    snprintf(full, sizeof full, "%s%s", m->match->is.prefix, bias_name);
+    if (!hr_store_index(m->file, full, &index)) {
+        fault(m, &m->match->missing, "%s is missing (wanted %s, as other biases are there)", full,
+              hr_shape_str(&mean->shape).s);
+        return HR_OK;
+    }
+    const struct hr_tensor *bias = hr_store_tensor(m->file, index);
+    if (!hr_shape_equal(&bias->shape, &mean->shape)) {
+        fault(m, &m->match->mismatched, "%s is %s, wanted %s", full, hr_shape_str(&bias->shape).s,
+              hr_shape_str(&mean->shape).s);
+        return HR_OK;
+    }
+    HR_TRY(find_flaw(flaw, bias, false));
+    if (!flaw[0])
+        return subtract_bias(m, canonical, mean, bias);
+    fault(m, &m->match->unusable, "%s %s", full, flaw);
+    return HR_OK;
+}
+
+/* A parameter of the right shape. */
+static enum hr_status take_param(struct matching *m, const char *canonical, const char *full,
+                                 const struct hr_tensor *stored)
+{
+    char bias[HR_NAME_BYTES], flaw[FLAW_BYTES];
+    struct hr_tensor t = *stored;
+    HR_TRY(find_flaw(flaw, stored, hr_text_ends(canonical, "._variance")));
+    if (flaw[0]) {
+        fault(m, &m->match->unusable, "%s %s", full, flaw);
+        return HR_OK;
+    }
+    if (t.shape.rank == 2 && hr_scheme_is_torch(m->match->is.scheme))
+        hr_tensor_transpose(&t);
+    HR_TRY(hr_name_of_head_bias(bias, m->match->is.scheme, canonical));
+    if (bias[0] && m->head_biases)
+        return fold_bias(m, canonical, bias, &t);
+    return hr_store_add(m->out, canonical, &t);
 }
 
 static enum hr_status add_fresh_head(struct matching *m, const struct hr_graph_param *param)
@@ -229,143 +174,228 @@ static enum hr_status add_fresh_head(struct matching *m, const struct hr_graph_p
     return hr_store_add_owned(m->out, param->name, HR_DTYPE_F32, &param->shape, &zeros);
 }
 
-static bool is_head(const struct hr_graph_param *param)
+/* Weight and bias of the classifier may disagree on the classes: neither is called right. */
+static void note_wrong_head(struct matching *m, const char *full, const struct hr_shape *stored)
 {
-    return hr_text_starts(param->name, "fc.");
+    char weight[HR_FULL_NAME_BYTES];
+    size_t index;
+    if (hr_names_locate(weight, &index, m->file, &m->match->is, "fc.weight"))
+        fault(m, &m->match->mismatched, "%s is %s, but %s is %s: they disagree on the classes",
+              full, hr_shape_str(stored).s, weight,
+              hr_shape_str(&hr_store_tensor(m->file, index)->shape).s);
 }
 
-/* Adds one parameter, or counts it as missing or mismatched. */
+/* Adds one parameter to m->out, or counts its fault. */
 static enum hr_status match_param(struct matching *m, const struct hr_graph_param *param)
 {
-    const struct hr_recognised *is = &m->match->is;
-    const struct hr_tensor *found = find_named(m->file, is->prefix, is->scheme, param->name);
-    char bias_name[HR_NAME_BYTES];
-    size_t elements;
-    bool folded;
-    m->used += found != NULL;
+    char full[HR_FULL_NAME_BYTES];
+    size_t index;
+    const bool found = hr_names_locate(full, &index, m->file, &m->match->is, param->name);
+    if (found)
+        m->used[index] = true;
     if (is_head(param) && m->match->head_replaced)
         return add_fresh_head(m, param);
     if (!found) {
-        m->match->missing++;
-        note_wrong(m, "%s is missing%s (wanted %s)", param->name, NULL, &param->shape);
+        fault(m, &m->match->missing, "%s is missing (wanted %s)", full,
+              stored_shape(m, &param->shape).s);
         return HR_OK;
     }
-    struct hr_tensor t = *found;
-    if (is_linear_weight(param) && hr_scheme_is_torch(is->scheme) && t.shape.rank == 2)
-        swap_sides(&t);
-    if (!hr_shape_equal(&t.shape, &param->shape)) {
-        m->match->mismatched++;
-        note_wrong(m, "%s is %s, wanted %s", param->name, &t.shape, &param->shape);
-        return HR_OK;
-    }
-    if (t.dtype != HR_DTYPE_F32 && t.dtype != HR_DTYPE_F16 && t.dtype != HR_DTYPE_BF16 &&
-        t.dtype != HR_DTYPE_F64)
-        return hr_fail(HR_E_UNSUPPORTED, "tensor %s is of type %s: floating point is wanted",
-                       param->name, hr_dtype_name(t.dtype));
-    HR_TRY(hr_shape_elements(&t.shape, &elements));
-    HR_TRY(check_finite(&t, elements, param->name));
-    HR_TRY(hr_name_of_head_bias(bias_name, is->scheme, param->name));
-    HR_TRY(fold_head_bias(m, param->name, &t, bias_name, &folded));
-    return folded ? HR_OK : hr_store_add(m->out, param->name, &t);
+    const struct hr_tensor *t = hr_store_tensor(m->file, index);
+    const struct hr_shape want = hr_names_turned(&param->shape, &m->match->is);
+    if (hr_shape_equal(&t->shape, &want))
+        return take_param(m, param->name, full, t);
+    if (strcmp(param->name, "fc.bias") == 0 && t->shape.rank == 1)
+        note_wrong_head(m, full, &t->shape);
+    else
+        fault(m, &m->match->mismatched, "%s is %s, wanted %s", full, hr_shape_str(&t->shape).s,
+              hr_shape_str(&want).s);
+    return HR_OK;
 }
 
-/* Tensors that the network did not use: those that look like its own are wrong. */
-static void count_extra(struct matching *m, const struct hr_zoo_row *row)
+/* Does the file have any bias of the four convolutions that have one in PyTorch?  They are used,
+ * whatever becomes of the means that they belong to. */
+static bool use_head_biases(struct matching *m, const struct hr_graph *graph)
 {
     const struct hr_recognised *is = &m->match->is;
-    const size_t skip = strlen(is->prefix);
+    char bias[HR_NAME_BYTES], full[HR_FULL_NAME_BYTES];
+    bool any = false;
+    for (size_t i = 0; i < graph->param_count; i++) {
+        size_t index;
+        if (hr_name_of_head_bias(bias, is->scheme, graph->params[i].name) != HR_OK || !bias[0])
+            continue;
+        snprintf(full, sizeof full, "%s%s", is->prefix, bias);
+        if (hr_store_index(m->file, full, &index))
+            any = m->used[index] = true;
+    }
+    return any;
+}
+
+/* Tensors that the network did not use: its own by name are faults, others are ignored. */
+static void count_rest(struct matching *m, const struct hr_zoo_row *row)
+{
     for (size_t i = 0; i < hr_store_count(m->file); i++) {
         const char *name = hr_store_name(m->file, i);
-        if (!hr_text_starts(name, is->prefix) || hr_text_ends(name, "num_batches_tracked") ||
-            !hr_scheme_owns(is->scheme, name + skip))
-            m->match->ignored++;
+        const enum hr_name_kind kind = hr_names_kind(&m->match->is, name);
+        if (m->used[i])
+            continue;
+        if (kind == HR_NAME_OWN) {
+            fault(m, &m->match->extra, "%s is no tensor of %s", name, row->name);
+            m->first_extra = m->first_extra ? m->first_extra : name;
+        } else if (m->match->ignored[kind]++ == 0) {
+            m->first_ignored[kind] = name;
+        }
     }
-    const size_t own = hr_store_count(m->file) - m->match->ignored;
-    m->match->extra = own > m->used ? own - m->used : 0;
-    if (m->match->extra && !m->first_wrong[0])
-        snprintf(m->first_wrong, sizeof m->first_wrong,
-                 "the file has tensors that %s does not have", row->name);
 }
 
-static void say(struct hr_match *match, const char *format, ...) HR_PRINTF(2, 3);
-
-static void say(struct hr_match *match, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(match->verdict, sizeof match->verdict, format, args);
-    va_end(args);
-}
-
-static enum hr_status give_verdict(struct matching *m, const struct hr_zoo_row *want,
-                                   size_t param_count)
-{
-    struct hr_match *match = m->match;
-    const char *prefix = match->is.prefix[0] ? ", prefix " : "";
-    if (match->missing || match->mismatched || match->extra) {
-        const bool other = want != match->is.row;
-        say(match, "failed: %s%s%s%s%s%s; %zu missing, %zu of another shape, %zu extra; %s%s",
-            other ? "the file holds " : "", other ? match->is.row->name : "", other ? ", but " : "",
-            other ? want->name : "", other ? " was asked for: " : "", m->first_wrong,
-            match->missing, match->mismatched, match->extra,
-            other ? "use -m " : "the file is incomplete or altered: fetch or export it again",
-            other ? match->is.row->name : "");
-        return hr_fail(HR_E_MISMATCH, "%s", match->verdict);
-    }
-    if (match->head_replaced)
-        say(match,
-            "body complete, head replaced (%d -> %d classes) as asked: %zu tensors of %s matched "
-            "(%s names%s%s); the new head must be trained",
-            match->is.classes, match->classes, param_count - 2, want->name,
-            hr_scheme_name(match->is.scheme), prefix, match->is.prefix);
-    else
-        say(match, "complete: all %zu tensors of %s with %d classes matched (%s names%s%s)",
-            param_count, want->name, match->classes, hr_scheme_name(match->is.scheme), prefix,
-            match->is.prefix);
-    return HR_OK;
-}
-
-/* The head's class count against what was asked for. */
-static enum hr_status settle_classes(struct hr_match *match, int classes, bool replace_head)
-{
-    if (replace_head && classes < 1) {
-        say(match, "failed: a fresh head was asked for without its number of classes: name it");
-        return hr_fail(HR_E_ARGUMENT, "%s", match->verdict);
-    }
-    match->classes = classes ? classes : match->is.classes;
-    match->head_replaced = replace_head && classes != match->is.classes;
-    if (match->classes < 1) {
-        say(match, "failed: the file has no classifier (fc.weight): ask for a fresh head with "
-                   "--replace-head N and train it");
-        return hr_fail(HR_E_MISMATCH, "%s", match->verdict);
-    }
-    if (match->classes != match->is.classes && !match->head_replaced) {
-        say(match,
-            "failed: fc.weight is [2048,%d], but %d classes were asked for ([2048,%d]); leave "
-            "--classes out to use the file's %d, or use --replace-head %d to train a new head",
-            match->is.classes, classes, classes, match->is.classes, classes);
-        return hr_fail(HR_E_MISMATCH, "%s", match->verdict);
-    }
-    return HR_OK;
-}
-
-static enum hr_status match_all(struct matching *m, const struct hr_zoo_row *want)
+/* Fills m->out and counts all faults against one network, from the start. */
+static enum hr_status match_row(struct matching *m, const struct hr_zoo_row *row)
 {
     const struct hr_hrnet_options options = { 1, PROBE_SIZE, PROBE_SIZE, m->match->classes,
                                               HR_FUSE_PADDLE };
     struct hr_graph *graph = NULL;
-    HR_TRY(hr_hrnet_build(&graph, want, &options));
+    const struct hr_match *match = m->match;
+    hr_store_destroy(m->out);
+    *m = (struct matching){ .file = m->file, .match = m->match, .used = m->used };
+    *m->match = (struct hr_match){ .is = match->is,
+                                   .classes = match->classes,
+                                   .head_replaced = match->head_replaced };
+    memset(m->used, 0, hr_store_count(m->file) * sizeof *m->used);
+    HR_TRY(hr_store_create(&m->out));
+    HR_TRY(hr_hrnet_build(&graph, row, &options));
     enum hr_status status = HR_OK;
+    m->param_count = graph->param_count;
+    m->head_biases = use_head_biases(m, graph);
     for (size_t i = 0; i < graph->param_count && status == HR_OK; i++)
         status = match_param(m, &graph->params[i]);
-    if (status == HR_OK) {
-        count_extra(m, want);
-        status = give_verdict(m, want, graph->param_count);
-    } else {
-        say(m->match, "failed: %s", hr_last_message());
-    }
     hr_graph_destroy(graph);
+    if (status == HR_OK)
+        count_rest(m, row);
     return status;
+}
+
+/* ---- Verdict ---- */
+
+static void say(struct hr_match *match, const char *format, ...) HR_PRINTF(2, 3);
+
+/* Appends to the verdict. */
+static void say(struct hr_match *match, const char *format, ...)
+{
+    const size_t used = strlen(match->verdict);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(match->verdict + used, sizeof match->verdict - used, format, args);
+    va_end(args);
+}
+
+static void say_ignored(struct matching *m)
+{
+    static const char *const kinds[HR_NAME_KIND_COUNT] = { [HR_NAME_COUNTER] = "batch counters",
+                                                           [HR_NAME_OPTIMIZER] = "of an optimizer",
+                                                           [HR_NAME_OTHER] = "others" };
+    const char *before = "; ignored: ";
+    for (int kind = HR_NAME_OWN + 1; kind < HR_NAME_KIND_COUNT; kind++) {
+        if (!m->match->ignored[kind])
+            continue;
+        say(m->match, "%s%zu %s", before, m->match->ignored[kind], kinds[kind]);
+        if (kind != HR_NAME_COUNTER)
+            say(m->match, " (first %.120s)", m->first_ignored[kind]);
+        before = ", ";
+    }
+}
+
+static size_t faults_of(const struct hr_match *match)
+{
+    return match->missing + match->mismatched + match->extra;
+}
+
+static void say_failed(struct matching *m, const struct hr_zoo_row *want)
+{
+    struct hr_match *match = m->match;
+    const char *is = match->is.row->name;
+    const bool other = want != match->is.row, far = faults_of(match) * 2 > m->param_count;
+    say(match, "failed: ");
+    if (other)
+        say(match, "the file holds %s, but %s was asked for: ", is, want->name);
+    say(match, "%s; %zu missing, %zu of another shape, %zu unusable, %zu extra", m->first_wrong,
+        match->missing, match->mismatched, match->unusable, match->extra);
+    if (m->first_extra && faults_of(match) > match->extra)
+        say(match, " (first %.120s)", m->first_extra);
+    if (other)
+        say(match, "; use -m %s", is);
+    else if (far)
+        say(match, "; no known network fits, %s is the nearest: `hrnet models` lists them", is);
+    else
+        say(match, "; the file is incomplete or altered: fetch or export it again");
+}
+
+static enum hr_status give_verdict(struct matching *m, const struct hr_zoo_row *want)
+{
+    struct hr_match *match = m->match;
+    const size_t tensors = hr_store_count(m->out);
+    if (faults_of(match) || match->unusable) {
+        say_failed(m, want);
+        return hr_fail(HR_E_MISMATCH, "%s", match->verdict);
+    }
+    if (match->head_replaced)
+        say(match, "body complete, head replaced (%d -> %d classes) as asked: %zu tensors of %s",
+            match->is.classes, match->classes, tensors - 2, want->name);
+    else
+        say(match, "complete: all %zu tensors of %s with %d classes", tensors, want->name,
+            match->classes);
+    say(match, " matched (%s names%s%s)", hr_scheme_name(match->is.scheme),
+        match->is.prefix[0] ? ", prefix " : "", match->is.prefix);
+    if (match->head_replaced)
+        say(match, "; the new head must be trained");
+    say_ignored(m);
+    return HR_OK;
+}
+
+/* ---- Classes ---- */
+
+/* The head's class count against what was asked for. */
+static enum hr_status settle_classes(struct hr_match *match, const struct hr_store *file,
+                                     int classes, bool replace_head)
+{
+    char weight[HR_FULL_NAME_BYTES];
+    size_t index;
+    const bool found = hr_names_locate(weight, &index, file, &match->is, "fc.weight");
+    match->classes = classes ? classes : match->is.classes;
+    match->head_replaced = replace_head && classes != match->is.classes;
+    if (replace_head && classes < 1) {
+        say(match, "failed: a fresh head was asked for without its number of classes: name it");
+        return hr_fail(HR_E_ARGUMENT, "%s", match->verdict);
+    }
+    if (match->is.classes < 1 && !replace_head) {
+        say(match,
+            "failed: the file has no classifier (%s %s): ask for a fresh head with "
+            "--replace-head N and train it",
+            weight, found ? "is no matrix" : "is missing");
+        return hr_fail(HR_E_MISMATCH, "%s", match->verdict);
+    }
+    if (match->classes == match->is.classes || match->head_replaced)
+        return HR_OK;
+    const struct hr_shape is = { 2, { 2048, match->is.classes } }, want = { 2, { 2048, classes } };
+    const struct hr_shape is_stored = hr_names_turned(&is, &match->is);
+    const struct hr_shape want_stored = hr_names_turned(&want, &match->is);
+    say(match,
+        "failed: %s is %s, but %d classes were asked for (%s); leave --classes out to use the "
+        "file's %d, or use --replace-head %d to train a new head",
+        weight, hr_shape_str(&is_stored).s, classes, hr_shape_str(&want_stored).s,
+        match->is.classes, classes);
+    return hr_fail(HR_E_MISMATCH, "%s", match->verdict);
+}
+
+/* What few traits suggest may be wrong in a damaged file: then all tensors decide. */
+static enum hr_status match_nearest(struct matching *m, const struct hr_zoo_row *expect)
+{
+    const struct hr_zoo_row *nearest;
+    HR_TRY(match_row(m, expect ? expect : m->match->is.row));
+    if (faults_of(m->match) * HR_NAMES_DISTANCE <= m->param_count)
+        return HR_OK;
+    HR_TRY(hr_names_nearest(&nearest, m->file, &m->match->is));
+    const bool again = !expect && nearest != m->match->is.row;
+    m->match->is.row = nearest;
+    return again ? match_row(m, nearest) : HR_OK;
 }
 
 enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
@@ -379,65 +409,19 @@ enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
         say(match, "failed: %s", hr_last_message());
         return status;
     }
-    HR_TRY(settle_classes(match, classes, replace_head));
-    HR_TRY(hr_store_create(&m.out));
-    status = match_all(&m, expect ? expect : match->is.row);
+    HR_TRY(settle_classes(match, file, classes, replace_head));
+    if (!(m.used = hr_mem_alloc(hr_store_count(file), sizeof *m.used)))
+        return HR_E_MEMORY;
+    status = match_nearest(&m, expect);
     if (status == HR_OK)
+        status = give_verdict(&m, expect ? expect : match->is.row);
+    else
+        say(match, "failed: %s", hr_last_message());
+    if (status == HR_OK) {
         *out = m.out;
-    else
-        hr_store_destroy(m.out);
-    return status;
-}
-
-/* ---- The way back ---- */
-
-static enum hr_status export_counter(struct hr_store *out, const char *variance_name)
-{
-    static const struct hr_shape scalar = { 0 };
-    char name[HR_NAME_BYTES];
-    void *zero;
-    const size_t layer = strlen(variance_name) - strlen("running_var");
-    snprintf(name, sizeof name, "%.*snum_batches_tracked", (int)layer, variance_name);
-    return hr_store_add_owned(out, name, HR_DTYPE_I64, &scalar, &zero);
-}
-
-static enum hr_status export_tensor(struct hr_store *out, const char *canonical,
-                                    const struct hr_tensor *tensor, enum hr_scheme scheme)
-{
-    char name[HR_NAME_BYTES], bias[HR_NAME_BYTES];
-    struct hr_tensor t = *tensor;
-    void *zeros;
-    HR_TRY(hr_name_of(name, scheme, canonical));
-    if (!name[0])
-        return hr_fail(HR_E_UNSUPPORTED,
-                       "the %s scheme has no name for %s: squeeze-and-excitation models exist in "
-                       "Paddle's schemes only",
-                       hr_scheme_name(scheme), canonical);
-    if (t.shape.rank == 2 && hr_scheme_is_torch(scheme))
-        swap_sides(&t);
-    HR_TRY(hr_store_add(out, name, &t));
-    if (!hr_scheme_is_torch(scheme))
-        return HR_OK;
-    HR_TRY(hr_name_of_head_bias(bias, scheme, canonical));
-    if (bias[0])
-        HR_TRY(hr_store_add_owned(out, bias, HR_DTYPE_F32, &t.shape, &zeros));
-    return hr_text_ends(name, "running_var") ? export_counter(out, name) : HR_OK;
-}
-
-enum hr_status hr_names_export(struct hr_store **out, const struct hr_store *canonical,
-                               enum hr_scheme scheme)
-{
-    struct hr_store *store = NULL;
-    HR_TRY(hr_store_create(&store));
-    enum hr_status status = HR_OK;
-    for (size_t i = 0; i < hr_store_count(canonical) && status == HR_OK; i++)
-        status = export_tensor(store, hr_store_name(canonical, i), hr_store_tensor(canonical, i),
-                               scheme);
-    if (status == HR_OK && scheme == HR_SCHEME_TIMM)
-        status = hr_store_set_meta(store, "format", "pt");
-    if (status == HR_OK)
-        *out = store;
-    else
-        hr_store_destroy(store);
+        m.out = NULL;
+    }
+    hr_store_destroy(m.out);
+    hr_mem_free(m.used);
     return status;
 }

@@ -184,12 +184,18 @@ const struct hr_tensor *hr_store_tensor(const struct hr_store *store, size_t ind
     return &store->entries[index].tensor;
 }
 
+bool hr_store_index(const struct hr_store *store, const char *name, size_t *index)
+{
+    const size_t found = store->count ? store->slots[find_slot(store, name)] : 0;
+    if (found)
+        *index = found - 1;
+    return found != 0;
+}
+
 const struct hr_tensor *hr_store_find(const struct hr_store *store, const char *name)
 {
-    if (store->count == 0)
-        return NULL;
-    const size_t found = store->slots[find_slot(store, name)];
-    return found ? &store->entries[found - 1].tensor : NULL;
+    size_t index;
+    return hr_store_index(store, name, &index) ? &store->entries[index].tensor : NULL;
 }
 
 void hr_store_forget(const struct hr_store *store, const struct hr_tensor *tensor)

@@ -5,6 +5,7 @@
 #ifndef HR_TENSOR_STORE_H
 #define HR_TENSOR_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,8 @@ const char *hr_store_name(const struct hr_store *store, size_t index);
 const struct hr_tensor *hr_store_tensor(const struct hr_store *store, size_t index);
 /* NULL if there is none; hashed.  Valid until the store changes. */
 const struct hr_tensor *hr_store_find(const struct hr_store *store, const char *name);
+/* The index under that name; false if there is none. */
+bool hr_store_index(const struct hr_store *store, const char *name, size_t *index);
 
 /* The tensor's bytes will not be read again soon: lets mapped pages leave memory. */
 void hr_store_forget(const struct hr_store *store, const struct hr_tensor *tensor);

@@ -78,6 +78,15 @@ void hr_tensor_set_contiguous(struct hr_tensor *t)
     }
 }
 
+void hr_tensor_transpose(struct hr_tensor *t)
+{
+    const int64_t dim = t->shape.dim[0], stride = t->stride[0];
+    t->shape.dim[0] = t->shape.dim[1];
+    t->stride[0] = t->stride[1];
+    t->shape.dim[1] = dim;
+    t->stride[1] = stride;
+}
+
 bool hr_tensor_contiguous(const struct hr_tensor *t)
 {
     int64_t stride = 1;

@@ -58,6 +58,8 @@ struct hr_tensor {
 /* Row-major strides for its shape. */
 void hr_tensor_set_contiguous(struct hr_tensor *t);
 bool hr_tensor_contiguous(const struct hr_tensor *t);
+/* Swaps the first two dimensions of the view. */
+void hr_tensor_transpose(struct hr_tensor *t);
 
 /* Copies in row-major order, converting every dtype to float (f64 rounds to nearest; integers and
  * bool by value).  dst holds exactly the tensor's element count. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "graph/graph.h"
 #include "model/names.h"
 
@@ -172,6 +173,156 @@ static void strangers_are_refused(void **state)
     hr_store_destroy(store);
 }
 
+/* `file` without tensor `skip`, or with one row more in it. */
+static struct hr_store *damaged(const struct hr_store *file, size_t at, bool drop)
+{
+    struct hr_store *out = NULL;
+    assert_int_equal(hr_store_create(&out), HR_OK);
+    for (size_t i = 0; i < hr_store_count(file); i++) {
+        struct hr_tensor t = *hr_store_tensor(file, i);
+        if (i == at && drop)
+            continue;
+        if (i == at)
+            t.shape.dim[0]++;
+        assert_int_equal(hr_store_add(out, hr_store_name(file, i), &t), HR_OK);
+    }
+    return out;
+}
+
+static void expect_named(const struct hr_store *file, const struct hr_store *bad, size_t at,
+                         bool drop)
+{
+    struct hr_store *back = NULL;
+    struct hr_match match;
+    const char *name = hr_store_name(file, at);
+    const enum hr_status status = hr_names_match(&back, &match, bad, NULL, 0, false);
+    if (hr_text_ends(name, "num_batches_tracked")) {
+        assert_int_equal(status, HR_OK);
+        hr_store_destroy(back);
+        return;
+    }
+    assert_int_equal(status, HR_E_MISMATCH);
+    assert_non_null(strstr(match.verdict, name));
+    if (match.missing != drop || match.mismatched != !drop)
+        fail_msg("%s", match.verdict);
+    assert_int_equal(match.mismatched, !drop);
+    assert_int_equal(match.extra + match.unusable, 0);
+    /* Of a head whose two tensors disagree on the classes, neither is called right. */
+    if (!strstr(match.verdict, "they disagree"))
+        assert_non_null(strstr(match.verdict, hr_shape_str(&hr_store_tensor(file, at)->shape).s));
+}
+
+static void check_fault(const struct hr_store *file, size_t at, bool drop)
+{
+    struct hr_store *bad = damaged(file, at, drop);
+    expect_named(file, bad, at, drop);
+    hr_store_destroy(bad);
+}
+
+/* No single tensor decides what a file is: whichever is lost or altered, it is named, with the
+ * shape that it should have. */
+static void every_fault_is_named(void **state)
+{
+    const struct hr_zoo_row *row;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 6), *file = NULL;
+    for (int s = 0; s < HR_SCHEME_COUNT; s++) {
+        assert_int_equal(hr_names_export(&file, want, (enum hr_scheme)s), HR_OK);
+        for (size_t i = 0; i < hr_store_count(file); i++) {
+            check_fault(file, i, true);
+            if (hr_store_tensor(file, i)->shape.rank > 0)
+                check_fault(file, i, false);
+        }
+        hr_store_destroy(file);
+    }
+    hr_store_destroy(want);
+}
+
+/* One scalar-valued tensor more. */
+static void add_stranger(struct hr_store *store, const char *name)
+{
+    const struct hr_tensor t = { .dtype = HR_DTYPE_F32, .shape = { 1, { 1 } }, .data = zeros };
+    assert_int_equal(hr_store_add(store, name, &t), HR_OK);
+}
+
+/* Optimizers' tensors, counters and other wrappers are no fault, and the verdict tells of them; a
+ * tensor named like the network's own is one. */
+static void the_rest_is_accounted_for(void **state)
+{
+    static const char *const optimizers[] = { "Student.fc.weight_velocity_0",
+                                              "Student.conv_last.bn.bias_moment1_0",
+                                              "Student.fc.bias_beta2_pow_acc_0",
+                                              "Student.fc.weight_fp32_master_0",
+                                              "Student.fc.weight.master_weight" };
+    const struct hr_zoo_row *row;
+    struct hr_store *back = NULL;
+    struct hr_match match;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 7), *file = prefixed(want, "Student.");
+    for (size_t i = 0; i < HR_COUNT(optimizers); i++)
+        add_stranger(file, optimizers[i]);
+    add_stranger(file, "Teacher.fc.bias");
+    add_stranger(file, "loss.centers");
+    check_back(file, want, row, 7, HR_SCHEME_PADDLE, "Student.");
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_OK);
+    hr_store_destroy(back);
+    assert_int_equal(match.ignored[HR_NAME_OPTIMIZER], HR_COUNT(optimizers));
+    assert_int_equal(match.ignored[HR_NAME_OTHER], 2);
+    assert_non_null(strstr(match.verdict, "; ignored: 5 of an optimizer (first "
+                                          "Student.fc.weight_velocity_0), 2 others (first "
+                                          "Teacher.fc.bias)"));
+    add_stranger(file, "Student.st3.stage_func_list.9.odd");
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(match.extra, 1);
+    assert_non_null(strstr(match.verdict, "Student.st3.stage_func_list.9.odd is no tensor of"));
+    hr_store_destroy(file);
+    hr_store_destroy(want);
+}
+
+/* The same file with one tensor of other content. */
+static void expect_unusable(const struct hr_store *file, const char *name, enum hr_dtype dtype,
+                            const float *values, const char *why)
+{
+    struct hr_store *bad = NULL, *back = NULL;
+    struct hr_match match;
+    assert_int_equal(hr_store_create(&bad), HR_OK);
+    for (size_t i = 0; i < hr_store_count(file); i++) {
+        struct hr_tensor t = *hr_store_tensor(file, i);
+        if (strcmp(hr_store_name(file, i), name) == 0) {
+            t.dtype = dtype;
+            t.data = values;
+        }
+        assert_int_equal(hr_store_add(bad, hr_store_name(file, i), &t), HR_OK);
+    }
+    assert_int_equal(hr_names_match(&back, &match, bad, NULL, 0, false), HR_E_MISMATCH);
+    assert_non_null(strstr(match.verdict, name));
+    assert_non_null(strstr(match.verdict, why));
+    assert_int_equal(match.unusable, 1);
+    assert_int_equal(match.missing + match.mismatched + match.extra, 0);
+    hr_store_destroy(bad);
+}
+
+static void unusable_values_are_counted_and_named(void **state)
+{
+    static float values[2048];
+    const struct hr_zoo_row *row;
+    struct hr_store *file = NULL;
+    (void)state;
+    assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
+    struct hr_store *want = canonical(row, 7);
+    assert_int_equal(hr_names_export(&file, want, HR_SCHEME_MICROSOFT), HR_OK);
+    values[2047] = -1e-3f;
+    expect_unusable(want, "conv_last.bn._variance", HR_DTYPE_F32, values, "negative variance");
+    expect_unusable(file, "final_layer.1.running_var", HR_DTYPE_F32, values, "negative variance");
+    values[2047] = NAN;
+    expect_unusable(want, "conv_last.bn._mean", HR_DTYPE_F32, values, "NaN or infinity");
+    expect_unusable(want, "conv_last.bn._mean", HR_DTYPE_I32, values, "is of type I32");
+    hr_store_destroy(file);
+    hr_store_destroy(want);
+}
+
 static void a_fresh_head_needs_its_classes(void **state)
 {
     const struct hr_zoo_row *row;
@@ -259,6 +410,9 @@ int main(void)
                                         cmocka_unit_test(wrappers_are_stripped),
                                         cmocka_unit_test(head_biases_fold),
                                         cmocka_unit_test(strangers_are_refused),
+                                        cmocka_unit_test(every_fault_is_named),
+                                        cmocka_unit_test(the_rest_is_accounted_for),
+                                        cmocka_unit_test(unusable_values_are_counted_and_named),
                                         cmocka_unit_test(a_fresh_head_needs_its_classes),
                                         cmocka_unit_test(scarce_memory_is_said_to_be_so) };
     return cmocka_run_group_tests(tests, setup, teardown);
