@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "exchange/open.h"
 #include "graph/graph.h"
 #include "model/labels.h"
 #include "model/zoo.h"
@@ -86,7 +87,7 @@ hrnet_status hrnet_model_open(hrnet_model **out, const char *path,
         return hr_api_missing_argument(__func__);
     enum hr_status status = model_setup(&setup, options);
     if (status == HR_OK)
-        status = hr_model_open(&model, path, &setup.options);
+        status = hr_exchange_open(&model, path, &setup.options);
     if (status == HR_OK)
         status = wrap_model(out, model);
     hr_labels_fini(&setup.labels);
@@ -102,7 +103,8 @@ hrnet_status hrnet_model_open_memory(hrnet_model **out, const void *data, size_t
         return hr_api_missing_argument(__func__);
     enum hr_status status = model_setup(&setup, options);
     if (status == HR_OK)
-        status = hr_model_open_memory(&model, data, size, name ? name : "memory", &setup.options);
+        status =
+            hr_exchange_open_memory(&model, data, size, name ? name : "memory", &setup.options);
     if (status == HR_OK)
         status = wrap_model(out, model);
     hr_labels_fini(&setup.labels);
@@ -169,9 +171,9 @@ hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_i
     const struct hr_match *match = hr_model_match(m);
     const struct hr_recipe *recipe = hr_model_recipe(m);
     const struct hr_zoo_weights *published = hr_model_published(m);
-    struct hrnet_model_info info = { .architecture = hr_model_row(m)->name,
+    struct hrnet_model_info info = { .architecture = hr_model_architecture(m),
                                      .format = hr_format_name(hr_model_format(m)),
-                                     .scheme = hr_scheme_name(match->is.scheme),
+                                     .scheme = hr_model_scheme(m),
                                      .prefix = match->is.prefix,
                                      .verdict = match->verdict,
                                      .precision = "fp32",
@@ -180,7 +182,7 @@ hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_i
                                                        ? "microsoft"
                                                        : "paddle",
                                      .classes = hr_model_classes(m),
-                                     .squeeze = hr_model_row(m)->squeeze,
+                                     .squeeze = hr_model_row(m) && hr_model_row(m)->squeeze,
                                      .label_count = (int)hr_model_labels(m)->count };
     struct hr_graph *graph;
     const enum hr_status status =

@@ -114,8 +114,8 @@ static hr_value append(struct hr_builder *b, enum hr_op op, const struct hr_attr
     return out;
 }
 
-/* Gives the newest node its parameter `role`, named LAYER.suffix. */
-static void own(struct hr_builder *b, enum hr_role role, const char *suffix)
+/* Gives the newest node its parameter `role`, named LAYER.part and suffix. */
+static void own(struct hr_builder *b, enum hr_role role, const char *part, const char *suffix)
 {
     if (failed(b)) {
         return;
@@ -125,7 +125,8 @@ static void own(struct hr_builder *b, enum hr_role role, const char *suffix)
     void *block = g->params;
     stick(b, hr_mem_grow(&block, &g->param_capacity, g->param_count + 1, sizeof *g->params));
     g->params = block;
-    const char *name = failed(b) ? NULL : hr_arena_printf(&g->arena, "%s.%s", b->name, suffix);
+    const char *name =
+        failed(b) ? NULL : hr_arena_printf(&g->arena, "%s.%s%s", b->name, part, suffix);
     if (!name) {
         stick(b, HR_E_MEMORY);
         return;
@@ -173,19 +174,43 @@ void hr_layer(struct hr_builder *b, const char *format, ...)
     }
 }
 
+static hr_value add_conv(struct hr_builder *b, hr_value x, const struct hr_attr *attr, bool bias,
+                         const char *part)
+{
+    const hr_value y = append(b, HR_OP_CONV, attr, &x, 1);
+    own(b, HR_ROLE_WEIGHT, part, "weight");
+    if (bias) {
+        own(b, HR_ROLE_BIAS, part, "bias");
+    }
+    return failed(b) ? HR_NONE : y;
+}
+
+static hr_value add_norm(struct hr_builder *b, hr_value x, float epsilon, const char *part)
+{
+    const hr_value y = append(b, HR_OP_BATCH_NORM, &(struct hr_attr){ .epsilon = epsilon }, &x, 1);
+    own(b, HR_ROLE_GAMMA, part, "weight");
+    own(b, HR_ROLE_BETA, part, "bias");
+    own(b, HR_ROLE_MEAN, part, "_mean");
+    own(b, HR_ROLE_VARIANCE, part, "_variance");
+    return failed(b) ? HR_NONE : y;
+}
+
 hr_value hr_conv_bn(struct hr_builder *b, hr_value x, int kernel, int stride, int channels)
 {
-    const struct hr_attr conv = {
+    const struct hr_attr attr = {
         .kernel = kernel, .stride = stride, .pad = (kernel - 1) / 2, .channels = channels
     };
-    const hr_value y = append(b, HR_OP_CONV, &conv, &x, 1);
-    own(b, HR_ROLE_WEIGHT, "conv.weight");
-    const hr_value z = append(b, HR_OP_BATCH_NORM, &(struct hr_attr){ .epsilon = 1e-5f }, &y, 1);
-    own(b, HR_ROLE_GAMMA, "bn.weight");
-    own(b, HR_ROLE_BETA, "bn.bias");
-    own(b, HR_ROLE_MEAN, "bn._mean");
-    own(b, HR_ROLE_VARIANCE, "bn._variance");
-    return failed(b) ? HR_NONE : z;
+    return add_norm(b, add_conv(b, x, &attr, false, "conv."), 1e-5f, "bn.");
+}
+
+hr_value hr_conv(struct hr_builder *b, hr_value x, const struct hr_attr *attr, bool bias)
+{
+    return add_conv(b, x, attr, bias, "");
+}
+
+hr_value hr_batch_norm(struct hr_builder *b, hr_value x, float epsilon)
+{
+    return add_norm(b, x, epsilon, "");
 }
 
 hr_value hr_relu(struct hr_builder *b, hr_value x)
@@ -211,8 +236,8 @@ hr_value hr_global_pool(struct hr_builder *b, hr_value x)
 hr_value hr_linear(struct hr_builder *b, hr_value x, int channels)
 {
     const hr_value y = append(b, HR_OP_LINEAR, &(struct hr_attr){ .channels = channels }, &x, 1);
-    own(b, HR_ROLE_WEIGHT, "weight");
-    own(b, HR_ROLE_BIAS, "bias");
+    own(b, HR_ROLE_WEIGHT, "", "weight");
+    own(b, HR_ROLE_BIAS, "", "bias");
     return failed(b) ? HR_NONE : y;
 }
 
@@ -298,6 +323,81 @@ uint64_t hr_graph_multiply_adds(const struct hr_graph *graph)
     }
     return sum;
 }
+
+/* ---- Another size ---- */
+
+/* Arrays of their own, names in an arena of their own. */
+static enum hr_status copy_graph(struct hr_graph *to, const struct hr_graph *from)
+{
+    to->values = hr_mem_alloc(from->value_count, sizeof *to->values);
+    to->nodes = hr_mem_alloc(from->node_count, sizeof *to->nodes);
+    to->params = hr_mem_alloc(from->param_count, sizeof *to->params);
+    if (!to->values || !to->nodes || !to->params) {
+        return HR_E_MEMORY;
+    }
+    memcpy(to->values, from->values, from->value_count * sizeof *to->values);
+    memcpy(to->nodes, from->nodes, from->node_count * sizeof *to->nodes);
+    memcpy(to->params, from->params, from->param_count * sizeof *to->params);
+    to->value_count = to->value_capacity = from->value_count;
+    to->node_count = to->node_capacity = from->node_count;
+    to->param_count = to->param_capacity = from->param_count;
+    to->input = from->input;
+    to->output = from->output;
+    bool copied = true;
+    for (size_t v = 0; v < to->value_count && copied; v++) {
+        const char **name = &to->values[v].feature;
+        copied = !*name || (*name = hr_arena_printf(&to->arena, "%s", *name)) != NULL;
+    }
+    for (size_t i = 0; i < to->node_count && copied; i++) {
+        const char **name = &to->nodes[i].name;
+        copied = (*name = hr_arena_printf(&to->arena, "%s", *name)) != NULL;
+    }
+    for (size_t p = 0; p < to->param_count && copied; p++) {
+        const char **name = &to->params[p].name;
+        copied = (*name = hr_arena_printf(&to->arena, "%s", *name)) != NULL;
+    }
+    return copied ? HR_OK : HR_E_MEMORY;
+}
+
+static enum hr_status infer_again(struct hr_graph *graph)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct hr_node *node = &graph->nodes[i];
+        const struct hr_shape *in[HR_MAX_INPUTS];
+        struct hr_shape shape;
+        gather_inputs(graph, node, in);
+        const enum hr_status status =
+            hr_op_infer(&shape, node->op, &node->attr, in, node->input_count);
+        if (status != HR_OK) {
+            return hr_fail_context(status, "layer %s", node->name);
+        }
+        graph->values[node->out].shape = shape;
+    }
+    return HR_OK;
+}
+
+enum hr_status hr_graph_resize(struct hr_graph **out, const struct hr_graph *graph, int64_t n,
+                               int64_t height, int64_t width)
+{
+    struct hr_graph *copy = hr_mem_alloc(1, sizeof *copy);
+    if (!copy) {
+        return HR_E_MEMORY;
+    }
+    enum hr_status status = copy_graph(copy, graph);
+    if (status == HR_OK) {
+        struct hr_shape *shape = &copy->values[copy->input].shape;
+        *shape = (struct hr_shape){ .rank = 4, .dim = { n, shape->dim[1], height, width } };
+        status = infer_again(copy);
+    }
+    if (status == HR_OK) {
+        *out = copy;
+    } else {
+        hr_graph_destroy(copy);
+    }
+    return status;
+}
+
+/* ---- The check ---- */
 
 /* Inputs exist and were produced by an earlier node; the result is this node's own. */
 static enum hr_status check_order(const struct hr_graph *graph, int32_t index)

@@ -61,6 +61,11 @@ hr_value hr_input(struct hr_builder *b, int64_t n, int64_t c, int64_t h, int64_t
 void hr_layer(struct hr_builder *b, const char *format, ...) HR_PRINTF(2, 3);
 /* Convolution without bias, pad (kernel - 1) / 2, followed by batch norm, as two nodes. */
 hr_value hr_conv_bn(struct hr_builder *b, hr_value x, int kernel, int stride, int channels);
+/* The two alone, for networks that come from files: parameters NAME.weight, NAME.bias (a
+ * convolution's only if `bias`), NAME._mean and NAME._variance.  attr: kernel, stride, pad,
+ * channels. */
+hr_value hr_conv(struct hr_builder *b, hr_value x, const struct hr_attr *attr, bool bias);
+hr_value hr_batch_norm(struct hr_builder *b, hr_value x, float epsilon);
 hr_value hr_relu(struct hr_builder *b, hr_value x);
 hr_value hr_add(struct hr_builder *b, hr_value x, hr_value y);
 hr_value hr_upsample(struct hr_builder *b, hr_value x, int factor);
@@ -73,6 +78,11 @@ void hr_feature(struct hr_builder *b, hr_value x, const char *format, ...) HR_PR
 /* Moves the graph out, or fails with the sticky error; frees the rest either way. */
 enum hr_status hr_builder_finish(struct hr_builder *b, hr_value output,
                                  struct hr_graph **out) HR_WARN_UNUSED;
+
+/* A copy of a graph for inputs [n,c,height,width]; HR_E_SHAPE naming the layer that does
+ * not fit such a picture. */
+enum hr_status hr_graph_resize(struct hr_graph **out, const struct hr_graph *graph, int64_t n,
+                               int64_t height, int64_t width) HR_WARN_UNUSED;
 
 /* Consistency: order, shapes, single producer; HR_E_INTERNAL naming the node. */
 enum hr_status hr_graph_check(const struct hr_graph *graph) HR_WARN_UNUSED;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
+#include "model/topology.h"
 
 #define FILE_VERSION "1" /* of our metadata */
 
@@ -25,8 +26,10 @@ struct hr_model {
     enum hr_fuse_order fuse_order;
     enum hr_format format;
     const struct hr_zoo_weights *published;
-    char *checksum;   /* stored in the file; NULL if none */
-    float *self_test; /* stored in the file, [classes]; NULL if none */
+    bool from_graph;        /* layers were matched, not names */
+    struct hr_graph *graph; /* of a network that the zoo does not have; else NULL */
+    char *checksum;         /* stored in the file; NULL if none */
+    float *self_test;       /* stored in the file, [classes]; NULL if none */
 };
 
 struct hr_model *hr_model_ref(struct hr_model *model)
@@ -40,6 +43,7 @@ void hr_model_unref(struct hr_model *model)
     if (!model || __atomic_sub_fetch(&model->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     hr_store_destroy(model->weights);
+    hr_graph_destroy(model->graph);
     hr_labels_fini(&model->labels);
     hr_mem_free(model->checksum);
     hr_mem_free(model->self_test);
@@ -231,11 +235,109 @@ enum hr_status hr_model_open_memory(struct hr_model **out, const void *data, siz
     return hr_model_from_store(out, store, name, options);
 }
 
+/* ---- Graphs ---- */
+
+static enum hr_status fill_from_graph(struct hr_model *m, const struct hr_model_options *o)
+{
+    const struct hr_shape *logits = &m->graph->values[m->graph->output].shape;
+    m->format = hr_store_format(m->weights);
+    m->from_graph = true;
+    if (o->architecture)
+        return hr_fail(HR_E_MISMATCH, "%s was asked for, but %s", o->architecture,
+                       "the graph is that of no network that `hrnet models` lists");
+    if (logits->rank != 2 || logits->dim[1] > INT32_MAX)
+        return hr_fail(HR_E_SHAPE, "the result has shape %s: [n,classes] is wanted",
+                       hr_shape_str(logits).s);
+    m->match.classes = m->match.is.classes = (int)logits->dim[1];
+    if (o->replace_head || (o->classes && o->classes != m->match.classes))
+        return hr_fail(HR_E_MISMATCH, "the graph has %d classes and keeps them: %d were asked for",
+                       m->match.classes, o->classes);
+    snprintf(m->match.verdict, sizeof m->match.verdict,
+             "complete: a graph of %zu nodes and %zu tensors with %d classes; no network that "
+             "`hrnet models` lists, so it runs as it is",
+             m->graph->node_count, hr_store_count(m->weights), m->match.classes);
+    HR_TRY(settle_recipe(m, o, m->weights));
+    return settle_labels(m, o, m->weights);
+}
+
+/* Canonical weights go the way of every weight file. */
+static enum hr_status from_zoo(struct hr_model **out, const struct hr_topology *is,
+                               struct hr_store *canonical, struct hr_store *weights,
+                               const char *name, const struct hr_model_options *o)
+{
+    struct hr_model *model = NULL;
+    struct hr_model_options options = *o;
+    enum hr_status status = hr_store_copy_meta(canonical, weights);
+    if (status == HR_OK)
+        status = hr_store_take_memory(canonical, weights);
+    if (status != HR_OK) {
+        hr_store_destroy(canonical);
+        return status;
+    }
+    if (!o->fuse_order_set) {
+        options.fuse_order = is->fuse_order;
+        options.fuse_order_set = true;
+    }
+    HR_TRY(hr_model_from_store(&model, canonical, name, &options));
+    model->from_graph = true;
+    model->format = hr_store_format(weights);
+    if (!model->match.head_replaced)
+        snprintf(model->match.verdict, sizeof model->match.verdict,
+                 "complete: the graph is that of %s with %d classes, %zu tensors", is->row->name,
+                 model->match.classes, hr_store_count(model->weights));
+    *out = model;
+    return HR_OK;
+}
+
+enum hr_status hr_model_from_graph(struct hr_model **out, struct hr_graph *graph,
+                                   struct hr_store *weights, const char *name,
+                                   const struct hr_model_options *options)
+{
+    static const struct hr_model_options defaults = { 0 };
+    const struct hr_model_options *o = options ? options : &defaults;
+    struct hr_store *canonical = NULL;
+    struct hr_topology is;
+    struct hr_model *model = NULL;
+    enum hr_status status = hr_topology_match(&canonical, &is, graph, weights);
+    if (status == HR_OK) {
+        status = from_zoo(out, &is, canonical, weights, name, o);
+    } else if (status == HR_E_NOT_FOUND) {
+        status = HR_E_MEMORY;
+        if ((model = hr_mem_alloc(1, sizeof *model))) {
+            *model = (struct hr_model){ .references = 1, .weights = weights, .graph = graph };
+            weights = NULL;
+            graph = NULL;
+            status = fill_from_graph(model, o);
+        }
+        if (status == HR_OK)
+            *out = model;
+        else
+            hr_model_unref(model);
+        if (status != HR_OK)
+            status = hr_fail_context(status, "%s", name);
+    } else {
+        status = hr_fail_context(status, "%s", name);
+    }
+    hr_graph_destroy(graph);
+    hr_store_destroy(weights);
+    return status;
+}
+
 /* ---- Asking ---- */
 
 const struct hr_zoo_row *hr_model_row(const struct hr_model *model)
 {
     return model->match.is.row;
+}
+
+const char *hr_model_architecture(const struct hr_model *model)
+{
+    return model->match.is.row ? model->match.is.row->name : "graph";
+}
+
+const char *hr_model_scheme(const struct hr_model *model)
+{
+    return model->from_graph ? "graph" : hr_scheme_name(model->match.is.scheme);
 }
 
 enum hr_fuse_order hr_model_fuse_order(const struct hr_model *model)
@@ -293,6 +395,8 @@ enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t h
 {
     const struct hr_hrnet_options options = { n, height, width, model->match.classes,
                                               model->fuse_order };
+    if (model->graph)
+        return hr_graph_resize(out, model->graph, n, height, width);
     return hr_hrnet_build(out, model->match.is.row, &options);
 }
 
@@ -395,6 +499,11 @@ enum hr_status hr_model_save(const struct hr_model *model, const char *path, enu
                              enum hr_scheme scheme, const float *self_test)
 {
     struct hr_store *store = NULL;
+    if (model->graph)
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "%s: a graph that is no network of `hrnet models` has no names in weight "
+                       "files: write it with hrnet export",
+                       path);
     HR_TRY(hr_names_export(&store, model->weights, scheme));
     enum hr_status status = HR_OK;
     if (format == HR_FORMAT_SAFETENSORS && scheme == HR_SCHEME_PADDLE)

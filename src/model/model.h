@@ -31,21 +31,33 @@ enum hr_status hr_model_open_memory(struct hr_model **out, const void *data, siz
 /* Takes the store whatever happens. */
 enum hr_status hr_model_from_store(struct hr_model **out, struct hr_store *store, const char *name,
                                    const struct hr_model_options *options) HR_WARN_UNUSED;
+/* A network that came as a graph, as read: not rewritten.  `weights` holds its parameters, all
+ * finite, and metadata as our own file has it.  If it is a network of the zoo it becomes a model
+ * like any other; else it keeps its graph, has no row, and options that need one are refused. Takes
+ * both whatever happens. */
+enum hr_status hr_model_from_graph(struct hr_model **out, struct hr_graph *graph,
+                                   struct hr_store *weights, const char *name,
+                                   const struct hr_model_options *options) HR_WARN_UNUSED;
 struct hr_model *hr_model_ref(struct hr_model *model);
 void hr_model_unref(struct hr_model *model); /* NULL is allowed */
 
+/* NULL for a graph that is no network of the zoo. */
 const struct hr_zoo_row *hr_model_row(const struct hr_model *model);
+/* Its name, or "graph" where there is no row. */
+const char *hr_model_architecture(const struct hr_model *model);
+/* How its tensors are named in the file: a scheme's name, or "graph" where layers were matched. */
+const char *hr_model_scheme(const struct hr_model *model);
 enum hr_fuse_order hr_model_fuse_order(const struct hr_model *model);
 int hr_model_classes(const struct hr_model *model);
 const struct hr_match *hr_model_match(const struct hr_model *model);
 const struct hr_recipe *hr_model_recipe(const struct hr_model *model);
 const struct hr_labels *hr_model_labels(const struct hr_model *model); /* count 0 if none */
-const struct hr_store *hr_model_weights(const struct hr_model *model); /* canonical */
+const struct hr_store *hr_model_weights(const struct hr_model *model); /* of its graph */
 enum hr_format hr_model_format(const struct hr_model *model);
 /* Name of published weights it was recognised as by file name or metadata, or NULL. */
 const struct hr_zoo_weights *hr_model_published(const struct hr_model *model);
 
-/* The network for inputs [n,3,height,width]; size checked first. */
+/* The network for inputs [n,3,height,width], which must be a legal size. */
 enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t height,
                               int64_t width, struct hr_graph **out) HR_WARN_UNUSED;
 

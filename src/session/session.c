@@ -39,7 +39,6 @@ static enum hr_status make_graph(struct hr_graph **out, const struct hr_model *m
     const struct hr_recipe *recipe = hr_model_recipe(model);
     const int64_t height = options->height ? options->height : recipe->crop_height;
     const int64_t width = options->width ? options->width : recipe->crop_width;
-    HR_TRY(hr_size_check(height, width));
     struct hr_graph *graph = NULL;
     HR_TRY(hr_model_graph(model, (int64_t)options->batch, height, width, &graph));
     const enum hr_status status = hr_rewrite_all(graph, options->features, options->feature_count);

@@ -37,7 +37,10 @@ const char *hr_format_name(enum hr_format format)
                                          [HR_FORMAT_SAFETENSORS] = "safetensors",
                                          [HR_FORMAT_PADDLE] = "Paddle pickle",
                                          [HR_FORMAT_TORCH] = "PyTorch zip",
-                                         [HR_FORMAT_TORCH_LEGACY] = "PyTorch legacy" };
+                                         [HR_FORMAT_TORCH_LEGACY] = "PyTorch legacy",
+                                         [HR_FORMAT_ONNX] = "ONNX",
+                                         [HR_FORMAT_PADDLE_PROGRAM] = "Paddle program",
+                                         [HR_FORMAT_PADDLE_PIR] = "Paddle PIR program" };
     return names[format];
 }
 
@@ -251,6 +254,13 @@ const char *hr_store_meta(const struct hr_store *store, const char *key)
     return meta ? meta->value : NULL;
 }
 
+enum hr_status hr_store_copy_meta(struct hr_store *to, const struct hr_store *from)
+{
+    for (size_t i = 0; i < from->meta_count; i++)
+        HR_TRY(hr_store_set_meta(to, from->metas[i].key, from->metas[i].value));
+    return HR_OK;
+}
+
 size_t hr_store_meta_count(const struct hr_store *store)
 {
     return store->meta_count;
@@ -266,6 +276,11 @@ const char *hr_store_meta_key(const struct hr_store *store, size_t index)
 enum hr_format hr_store_format(const struct hr_store *store)
 {
     return store->format;
+}
+
+void hr_store_set_format(struct hr_store *store, enum hr_format format)
+{
+    store->format = format;
 }
 
 /* What the first bytes say.  A safetensors file starts with the length of a JSON object. */
@@ -333,6 +348,9 @@ enum hr_status hr_store_save(const struct hr_store *store, const char *path, enu
         return hr_torch_zip_write(store, path);
     case HR_FORMAT_NONE:
     case HR_FORMAT_TORCH_LEGACY:
+    case HR_FORMAT_ONNX:
+    case HR_FORMAT_PADDLE_PROGRAM:
+    case HR_FORMAT_PADDLE_PIR:
         break;
     }
     return hr_fail(HR_E_UNSUPPORTED, "%s: the format '%s' is read, not written", path,

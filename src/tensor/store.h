@@ -18,9 +18,12 @@ struct hr_store; /* not thread-safe while it changes; any number of readers afte
 enum hr_format {
     HR_FORMAT_NONE, /* made in memory */
     HR_FORMAT_SAFETENSORS,
-    HR_FORMAT_PADDLE,       /* .pdparams: a pickled dict of NumPy arrays */
-    HR_FORMAT_TORCH,        /* .pth, zip of a pickle and storages */
-    HR_FORMAT_TORCH_LEGACY, /* .pth before PyTorch 1.6: a stream of pickles and storages */
+    HR_FORMAT_PADDLE,         /* .pdparams: a pickled dict of NumPy arrays */
+    HR_FORMAT_TORCH,          /* .pth, zip of a pickle and storages */
+    HR_FORMAT_TORCH_LEGACY,   /* .pth before PyTorch 1.6: a stream of pickles and storages */
+    HR_FORMAT_ONNX,           /* these hold graphs too: exchange/ reads them */
+    HR_FORMAT_PADDLE_PROGRAM, /* .pdmodel and .pdiparams */
+    HR_FORMAT_PADDLE_PIR,     /* .json and .pdiparams */
 };
 const char *hr_format_name(enum hr_format format); /* "safetensors", "Paddle pickle", ... */
 
@@ -33,6 +36,7 @@ enum hr_status hr_store_open(struct hr_store **out, const char *path) HR_WARN_UN
 enum hr_status hr_store_open_memory(struct hr_store **out, const void *data, size_t size,
                                     const char *name) HR_WARN_UNUSED;
 enum hr_format hr_store_format(const struct hr_store *store);
+void hr_store_set_format(struct hr_store *store, enum hr_format format);
 
 /* Adds a tensor whose bytes the caller keeps alive as long as the store.  A name that exists is
  * HR_E_FORMAT.  The name is copied. */
@@ -64,6 +68,8 @@ void hr_store_forget(const struct hr_store *store, const struct hr_tensor *tenso
 enum hr_status hr_store_set_meta(struct hr_store *store, const char *key,
                                  const char *value) HR_WARN_UNUSED;
 const char *hr_store_meta(const struct hr_store *store, const char *key);
+/* Copies all metadata of `from` to `to`, replacing. */
+enum hr_status hr_store_copy_meta(struct hr_store *to, const struct hr_store *from) HR_WARN_UNUSED;
 size_t hr_store_meta_count(const struct hr_store *store);
 const char *hr_store_meta_key(const struct hr_store *store, size_t index);
 
