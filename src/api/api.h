@@ -42,6 +42,9 @@ struct hrnet_recipe hr_api_recipe_outer(const struct hr_recipe *recipe);
 enum hr_status hr_api_recipe_checked(struct hr_recipe *out,
                                      const struct hrnet_recipe *recipe) HR_WARN_UNUSED;
 
+/* Largest difference over the largest wanted value; huge when one is not finite. */
+double hr_api_relative_error(const float *got, const float *want, size_t count);
+
 /* Option structs grow at their end: what the caller's version lacks keeps its default, what only a
  * later version has is zero. */
 #define HR_API_OPTIONS_INIT(type, defaults)                                            \

@@ -265,8 +265,7 @@ hrnet_status hrnet_model_save(hrnet_model *model, const char *path, hrnet_file_f
     return PUBLIC(status);
 }
 
-/* Largest difference over the largest stored logit; HUGE when a value is not finite. */
-static double relative_error(const float *got, const float *want, size_t count)
+double hr_api_relative_error(const float *got, const float *want, size_t count)
 {
     double largest = 0, difference = 0;
     for (size_t i = 0; i < count; i++) {
@@ -302,7 +301,8 @@ hrnet_status hrnet_model_verify(hrnet_model *model, struct hrnet_verify_report *
         if (status != HR_OK)
             return PUBLIC(status);
         report.self_test_stored = 1;
-        report.self_test_error = relative_error(got, want, (size_t)hr_model_classes(model->model));
+        report.self_test_error =
+            hr_api_relative_error(got, want, (size_t)hr_model_classes(model->model));
         report.self_test_passed = report.self_test_error <= SELF_TEST_ERROR;
         hr_mem_free(got);
     }

@@ -466,33 +466,37 @@ static enum hr_status set_self_test(struct hr_store *store, const float *logits,
     return set_json(store, "hrnet.self_test", list);
 }
 
-static enum hr_status set_metadata(struct hr_store *store, const struct hr_model *m,
-                                   const float *self_test)
+enum hr_status hr_model_metadata(const struct hr_model *m, struct hr_store *out)
 {
     struct hr_text recipe = { 0 };
+    HR_TRY(hr_store_set_meta(out, "hrnet.architecture", hr_model_architecture(m)));
+    HR_TRY(hr_store_set_meta(out, "hrnet.fuse_order",
+                             m->fuse_order == HR_FUSE_MICROSOFT ? "microsoft" : "paddle"));
+    if (m->published)
+        HR_TRY(hr_store_set_meta(out, "hrnet.published", m->published->name));
+    hr_recipe_print(&m->recipe, &recipe);
+    enum hr_status status = recipe.status;
+    if (status == HR_OK)
+        status = hr_store_set_meta(out, "hrnet.recipe", hr_text_str(&recipe));
+    hr_text_fini(&recipe);
+    if (status == HR_OK && m->labels.count)
+        status = set_labels(out, &m->labels);
+    return status;
+}
+
+/* What makes a file our own. */
+static enum hr_status set_own_metadata(struct hr_store *store, const struct hr_model *m,
+                                       const float *self_test)
+{
     char checksum[65], classes[16];
-    enum hr_status status;
     snprintf(classes, sizeof classes, "%d", m->match.classes);
     HR_TRY(hr_model_checksum(m, checksum));
     HR_TRY(hr_store_set_meta(store, "hrnet.version", FILE_VERSION));
-    HR_TRY(hr_store_set_meta(store, "hrnet.architecture", m->match.is.row->name));
     HR_TRY(hr_store_set_meta(store, "hrnet.classes", classes));
     HR_TRY(hr_store_set_meta(store, "hrnet.precision", "fp32"));
-    HR_TRY(hr_store_set_meta(store, "hrnet.fuse_order",
-                             m->fuse_order == HR_FUSE_MICROSOFT ? "microsoft" : "paddle"));
     HR_TRY(hr_store_set_meta(store, "hrnet.checksum", checksum));
-    if (m->published)
-        HR_TRY(hr_store_set_meta(store, "hrnet.published", m->published->name));
-    hr_recipe_print(&m->recipe, &recipe);
-    status = recipe.status;
-    if (status == HR_OK)
-        status = hr_store_set_meta(store, "hrnet.recipe", hr_text_str(&recipe));
-    hr_text_fini(&recipe);
-    if (status == HR_OK && m->labels.count)
-        status = set_labels(store, &m->labels);
-    if (status == HR_OK && self_test)
-        status = set_self_test(store, self_test, m->match.classes);
-    return status;
+    HR_TRY(hr_model_metadata(m, store));
+    return self_test ? set_self_test(store, self_test, m->match.classes) : HR_OK;
 }
 
 enum hr_status hr_model_save(const struct hr_model *model, const char *path, enum hr_format format,
@@ -507,7 +511,7 @@ enum hr_status hr_model_save(const struct hr_model *model, const char *path, enu
     HR_TRY(hr_names_export(&store, model->weights, scheme));
     enum hr_status status = HR_OK;
     if (format == HR_FORMAT_SAFETENSORS && scheme == HR_SCHEME_PADDLE)
-        status = set_metadata(store, model, self_test);
+        status = set_own_metadata(store, model, self_test);
     if (status == HR_OK)
         status = hr_store_save(store, path, format);
     hr_store_destroy(store);

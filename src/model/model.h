@@ -65,6 +65,10 @@ enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t h
  */
 enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65]) HR_WARN_UNUSED;
 
+/* What a file of any format should say beside the weights, as metadata of docs/formats.md:
+ * architecture, fuse order, recipe, labels, published name. */
+enum hr_status hr_model_metadata(const struct hr_model *model, struct hr_store *out) HR_WARN_UNUSED;
+
 /* Writes the model: our own file (HR_FORMAT_SAFETENSORS: canonical names and the metadata of
  * docs/formats.md) or another family's (scheme names).  self_test: logits of the synthetic input
  * "self-test" to store, or NULL. */
