@@ -115,7 +115,7 @@ def test_what_is_wrong_is_said(folder):
     bad(4, "use --force", "export", folder / "m.safetensors", "-o", path)
     bad(2, "--output", "export", folder / "m.safetensors")
     bad(2, "opset", "export", folder / "m.safetensors", "-o", path, "--force", "--opset", 10)
-    bad(3, "cannot write", "export", folder / "m.safetensors", "-o", folder / "none" / "x.onnx")
+    bad(4, "cannot write", "export", folder / "m.safetensors", "-o", folder / "none" / "x.onnx")
     cut = folder / "cut.onnx"
     cut.write_bytes(path.read_bytes()[:100000])
     bad(3, "no well-formed", "info", cut)

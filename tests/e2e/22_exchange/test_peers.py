@@ -4,6 +4,7 @@ one framework of tools/peers and is skipped without it."""
 import os
 import pathlib
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -112,10 +113,8 @@ def test_opencv(models):
 
 def test_ncnn(models):
     ncnn = pytest.importorskip("ncnn")
-    pnnx = pytest.importorskip("pnnx")
-    tool = pathlib.Path(pnnx.__file__).parent / "bin" / "pnnx"
-    if not tool.exists():
-        pytest.skip("the package pnnx has no program")
+    pytest.importorskip("pnnx")
+    tool = pathlib.Path(sys.executable).parent / "pnnx"
     path = exported(models, "hrnet_w18_small", "--batch", 1)
     subprocess.run([tool, path, "inputshape=[1,3,224,224]", "fp16=0"], check=True, cwd=models,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -136,7 +135,7 @@ def test_mnn(models):
     import MNN.nn as nn
     import MNN.expr as expr
     path, out = exported(models, "hrnet_w18_small", "--batch", 1), models / "x.mnn"
-    tool = pathlib.Path(os.sys.executable).parent / "mnnconvert"
+    tool = pathlib.Path(sys.executable).parent / "mnnconvert"
     subprocess.run([tool, "-f", "ONNX", "--modelFile", path, "--MNNModel", out, "--bizCode", "x"],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     net = nn.load_module_from_file(str(out), ["x"], ["logits"], backend=0, precision_mode=1)
