@@ -8,7 +8,7 @@
 #include "cli/setup.h"
 
 static const struct hr_flag flags[] = {
-    { "output", 'o', HR_FLAG_TEXT, "X.onnx", NULL, 0, 0, "the file to write" },
+    { "output", 'o', HR_FLAG_FILE, "X.onnx", NULL, 0, 0, "the file to write" },
     { "opset", 0, HR_FLAG_COUNT, "N", "17", 11, 21, "version of ONNX's operators" },
     { "batch", 'b', HR_FLAG_COUNT, "N", "0", 0, 1024, "pictures at once; 0: any number" },
     { "free-size", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
@@ -77,6 +77,7 @@ static const struct hr_flag *const groups[] = { flags, hr_model_flags, hr_recipe
 const struct hr_command hr_command_export = {
     .name = "export",
     .operands = "MODEL",
+    .takes = HR_FLAG_MODEL,
     .summary = "write a model as a graph for other programs (ONNX)",
     .examples = "hrnet export w18.safetensors -o w18.onnx\n"
                 "hrnet export w18.pdparams -o app.onnx --preprocess --result softmax --half",

@@ -11,7 +11,7 @@ import time
 import pytest
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
-COMMANDS = ("predict run preprocess info verify models convert pull plan bench completion help "
+COMMANDS = ("predict run preprocess info verify models convert export pull plan bench completion help "
             "version").split()
 
 
