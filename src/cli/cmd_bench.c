@@ -12,8 +12,8 @@
 
 static const struct hr_flag flags[] = {
     { "batch", 'b', HR_FLAG_COUNT, "N", "1", 1, 1024, "pictures computed at once" },
-    { "warmup", 0, HR_FLAG_REAL, "SECONDS", "0.5", 0, 0, "before timing" },
-    { "duration", 'd', HR_FLAG_REAL, "SECONDS", "2", 0, 0, "of timing; at least 5 runs" },
+    { "warmup", 0, HR_FLAG_REAL, "SECONDS", "0.5", 0, 86400, "before timing" },
+    { "duration", 'd', HR_FLAG_REAL, "SECONDS", "2", 0, 86400, "of timing; at least 5 runs" },
     { "layers", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "time of each step" },
     { "svg", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "the steps as a bar chart" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON; its last line has the times" },

@@ -22,7 +22,7 @@
 
 static const struct hr_flag flags[] = {
     { "top", 'k', HR_FLAG_COUNT, "N", "5", 1, 16777216, "classes to tell" },
-    { "threshold", 0, HR_FLAG_REAL, "P", NULL, 0, 0, "leave out classes below this probability" },
+    { "threshold", 0, HR_FLAG_REAL, "P", NULL, 0, 1, "leave out classes below this probability" },
     { "batch", 'b', HR_FLAG_COUNT, "N", "1", 1, 1024, "pictures computed at once" },
     { "format", 'f', HR_FLAG_CHOICE, "text|json|jsonl|csv|tsv", "text", 0, 0, "output" },
     { "output", 'o', HR_FLAG_FILE, "FILE", NULL, 0, 0, "write there instead of standard output" },

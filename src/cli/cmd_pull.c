@@ -22,6 +22,8 @@ static const struct hr_flag flags[] = {
     { "force", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "fetch again, and forget the recorded hash" },
     { "mirror", 0, HR_FLAG_TEXT, "URL", NULL, 0, 0,
       "take files from URL/FILE instead of the published address" },
+    { "retry-wait", 0, HR_FLAG_REAL, "SECONDS", "1", 0, 3600,
+      "before the second try; twice that before the third and last" },
     { "progress", 0, HR_FLAG_CHOICE, "bar|plain|json|none", NULL, 0, 0, "progress on stderr" },
     { 0 },
 };
@@ -121,8 +123,11 @@ static enum hr_status record_hash(const struct pull *p, const char *hex)
 static enum hr_status fetch_and_check(struct pull *p)
 {
     char hex[65];
+    const struct hr_fetch_options options = { .progress = show,
+                                              .context = p,
+                                              .retry_seconds = hr_arg_real(p->args, "retry-wait") };
     hr_progress_start(&p->progress, hr_arg_text(p->args, "progress"), p->entry.name, "B");
-    enum hr_status status = hr_fetch_file(p->url.data, p->part.data, show, p);
+    enum hr_status status = hr_fetch_file(p->url.data, p->part.data, &options);
     hr_progress_end(&p->progress);
     HR_TRY(status); /* the part stays, to be gone on with */
     status = hash_file(p->part.data, hex);

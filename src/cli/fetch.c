@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -35,6 +36,7 @@ static CURL *start(const char *url, char error[CURL_ERROR_SIZE])
     CURL *curl = curl_easy_init();
     if (!curl)
         return NULL;
+    const char *bundle = getenv("SSL_CERT_FILE"); /* libcurl does not read it by itself */
     const char *schemes = hr_text_starts(url, "https:") ? "https" : "http,https";
     error[0] = '\0';
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -47,12 +49,18 @@ static CURL *start(const char *url, char error[CURL_ERROR_SIZE])
     curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, schemes);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "hrnet");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 20L);
+    if (bundle && bundle[0])
+        curl_easy_setopt(curl, CURLOPT_CAINFO, bundle);
     return curl;
 }
 
-static const char *reason(CURLcode code, const char *error)
+static enum hr_status fail_fetch(const char *url, CURLcode code, const char *error)
 {
-    return error[0] ? error : curl_easy_strerror(code);
+    const char *reason = error[0] ? error : curl_easy_strerror(code);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL)
+        return hr_fail(HR_E_IO, "%s: the server sends on to an address that is not followed: %s",
+                       url, reason);
+    return hr_fail(HR_E_IO, "%s: %s", url, reason);
 }
 
 struct memory {
@@ -96,7 +104,7 @@ enum hr_status hr_fetch_memory(const char *url, size_t limit, uint8_t **out, siz
     hr_mem_free(m.data);
     if (m.over)
         return hr_fail(HR_E_LIMIT, "%s: longer than the limit of %zu bytes", url, limit);
-    return hr_fail(HR_E_IO, "%s: %s", url, reason(code, error));
+    return fail_fetch(url, code, error);
 }
 
 /* What the last answer said of the file: enough to tell one version of it from another. */
@@ -116,8 +124,7 @@ struct download {
     char validator[256];    /* of the version that the bytes belong to, "" if none */
     struct answer answer;
     bool begun, stale;
-    hr_fetch_progress *progress;
-    void *context;
+    const struct hr_fetch_options *options;
 };
 
 /* A validator goes into a header of ours: printing characters only. */
@@ -177,18 +184,28 @@ static bool empty(struct download *d)
     return fflush(d->file) == 0 && ftruncate(fileno(d->file), 0) == 0;
 }
 
-/* Is the part that comes the rest of the very file whose beginning is there? */
-static bool continues(const struct download *d)
+/* Is the answer about the very file whose beginning is there? */
+static bool same_version(const struct download *d)
 {
     const struct answer *a = &d->answer;
     const char *said = validator_of(a);
-    if (d->start == 0 || !a->ranged || a->begin != d->start)
-        return false;
-    if (d->whole && a->whole && a->whole != d->whole)
+    if (d->start == 0 || !a->ranged || (d->whole && a->whole && a->whole != d->whole))
         return false;
     if (d->validator[0])
         return !said[0] || strcmp(said, d->validator) == 0;
     return d->whole && a->whole;
+}
+
+/* Does the part that comes begin where what is there ends? */
+static bool continues(const struct download *d)
+{
+    return same_version(d) && d->answer.begin == d->start;
+}
+
+/* There is no rest (416): the program was stopped after the last byte came. */
+static bool is_whole(const struct download *d, long http)
+{
+    return http == 416 && same_version(d) && d->answer.whole == d->start;
 }
 
 /* The headers are over.  A whole file starts anew, whatever was there. */
@@ -270,9 +287,9 @@ static int tell(void *context, curl_off_t total, curl_off_t done, curl_off_t up,
     struct download *d = context;
     (void)up;
     (void)up_done;
-    if (d->progress)
-        d->progress(d->context, d->start + (uint64_t)done,
-                    total > 0 ? d->start + (uint64_t)total : 0);
+    if (d->options->progress)
+        d->options->progress(d->options->context, d->start + (uint64_t)done,
+                             total > 0 ? d->start + (uint64_t)total : 0);
     return 0;
 }
 
@@ -342,6 +359,13 @@ static bool may_retry(CURLcode code, long http)
            code == CURLE_HTTP2_STREAM;
 }
 
+static void wait_seconds(double seconds)
+{
+    const time_t whole = (time_t)seconds;
+    const struct timespec time = { whole, (long)((seconds - (double)whole) * 1e9) };
+    nanosleep(&time, NULL);
+}
+
 static enum hr_status download(struct download *d, const char *path)
 {
     char error[CURL_ERROR_SIZE] = "";
@@ -352,8 +376,10 @@ static enum hr_status download(struct download *d, const char *path)
     read_note(d);
     for (int i = 0; i < TRIES; i++) {
         if (i > 0)
-            sleep((unsigned)i);
+            wait_seconds(i * d->options->retry_seconds);
         code = try_once(d, error, &http);
+        if (is_whole(d, http))
+            code = CURLE_OK;
         if (code == CURLE_OK || !may_retry(code, http))
             break;
         /* A range that the server cannot serve, or one of another version: the old part is no
@@ -368,20 +394,18 @@ static enum hr_status download(struct download *d, const char *path)
         return hr_fail(HR_E_IO, "%s: the server sends another part of the file than was asked for",
                        d->url);
     if (code != CURLE_OK)
-        return hr_fail(HR_E_IO, "%s: %s", d->url, reason(code, error));
+        return fail_fetch(d->url, code, error);
     return HR_OK;
 }
 
-enum hr_status hr_fetch_file(const char *url, const char *path, hr_fetch_progress *progress,
-                             void *context)
+enum hr_status hr_fetch_file(const char *url, const char *path,
+                             const struct hr_fetch_options *options)
 {
     struct hr_text note = { 0 };
     hr_text_printf(&note, "%s%s", path, HR_FETCH_NOTE);
     enum hr_status status = note.status;
     if (status == HR_OK) {
-        struct download d = {
-            .url = url, .note = note.data, .progress = progress, .context = context
-        };
+        struct download d = { .url = url, .note = note.data, .options = options };
         status = download(&d, path);
     }
     hr_text_fini(&note);
@@ -396,12 +420,11 @@ enum hr_status hr_fetch_memory(const char *url, size_t limit, uint8_t **out, siz
     return hr_fail(HR_E_UNSUPPORTED, "%s: this build has no libcurl and fetches nothing", url);
 }
 
-enum hr_status hr_fetch_file(const char *url, const char *path, hr_fetch_progress *progress,
-                             void *context)
+enum hr_status hr_fetch_file(const char *url, const char *path,
+                             const struct hr_fetch_options *options)
 {
     (void)path;
-    (void)progress;
-    (void)context;
+    (void)options;
     return hr_fail(HR_E_UNSUPPORTED, "%s: this build has no libcurl and fetches nothing", url);
 }
 #endif

@@ -86,6 +86,9 @@ static void check_value(const struct hr_flag *flag, const char *value, char wron
     case HR_FLAG_REAL:
         if (hr_parse_f64(value, &real) != HR_OK)
             snprintf(wrong, 160, "a number is wanted");
+        else if (flag->most && !(real >= (double)flag->least && real <= (double)flag->most))
+            snprintf(wrong, 160, "a number from %lld to %lld is wanted", (long long)flag->least,
+                     (long long)flag->most);
         break;
     case HR_FLAG_CHOICE:
         if (!is_choice(flag->value, value))

@@ -29,7 +29,7 @@ struct hr_flag {
     enum hr_flag_kind kind;
     const char *value;   /* how help names it: "N", "FILE", "text|json|csv" */
     const char *initial; /* default, as text; NULL: none */
-    int64_t least, most; /* of COUNT */
+    int64_t least, most; /* of COUNT, and of REAL unless both are 0 */
     const char *help;
 };
 

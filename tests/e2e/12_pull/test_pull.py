@@ -5,8 +5,12 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
+import ssl
 import subprocess
+import sys
 import threading
+import traceback
 
 import pytest
 
@@ -28,6 +32,11 @@ def weights(tmp_path_factory):
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
+    def handle_error(self, request, client_address):
+        # The program may hang up on a server that it has seen enough of; all else is a fault here.
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
+            self.errors.append(traceback.format_exc())
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -46,6 +55,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply(200, b"<!DOCTYPE html><html>log in first</html>")
         if mode == "redirect" and not self.path.startswith("/real"):
             return self.reply(302, b"", {"Location": "/real" + self.path})
+        if mode == "insecure":
+            return self.reply(302, b"", {"Location": self.server.plain_url + self.path})
         if mode == "elsewhere":
             return self.reply(302, b"", {"Location": f"file://{CAT}"})
         if mode == "loop":
@@ -58,7 +69,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Range") and mode != "no-range" and known:
             start = int(self.headers["Range"].split("=")[1].split("-")[0])
             if start >= len(body):
-                return self.reply(416, b"")
+                says = {} if mode == "terse" else {"Content-Range": f"bytes */{len(body)}"}
+                return self.reply(416, b"", {**says, **self.server.tags})
         more = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
         more.update(self.server.tags)
         part = body[start:]
@@ -87,21 +99,50 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-@pytest.fixture
-def server(weights):
+def start_server(weights):
     s = Server(("127.0.0.1", 0), Handler)
-    s.mode, s.body, s.requests, s.cuts = "plain", weights, [], 0
+    s.mode, s.body, s.requests, s.errors, s.cuts = "plain", weights, [], [], 0
     s.tags, s.then = {}, None
     s.url = f"http://127.0.0.1:{s.server_address[1]}"
-    threading.Thread(target=s.serve_forever, daemon=True).start()
-    yield s
+    threading.Thread(target=s.serve_forever, args=(0.02,), daemon=True).start()
+    return s
+
+
+def stop_server(s):
     s.shutdown()
     s.server_close()
+    assert s.errors == []
 
 
-def run(cache, *args):
+@pytest.fixture
+def server(weights):
+    s = start_server(weights)
+    yield s
+    stop_server(s)
+
+
+@pytest.fixture
+def tls(server, weights, tmp_path):
+    """A second server, behind TLS with a certificate made here; it knows the plain one."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+                   check=True, capture_output=True)
+    s = start_server(weights)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    s.socket = context.wrap_socket(s.socket, server_side=True)
+    s.url, s.plain_url, s.certificate = s.url.replace("http:", "https:"), server.url, certificate
+    yield s
+    stop_server(s)
+
+
+def run(cache, *args, **more):
     environment = {"PATH": os.environ["PATH"], "HRNET_CACHE": str(cache), "no_proxy": "*",
-                   "HRNET_PROGRESS": "none"}
+                   "HRNET_PROGRESS": "none", "HRNET_RETRY_WAIT": "0.01", **more}
     return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True,
                           env=environment)
 
@@ -186,6 +227,77 @@ def test_without_a_validator_it_starts_over(server, weights, tmp_path, tags):
     assert pull(server, tmp_path).returncode == 0
     assert [r[1] for r in server.requests] == [None]
     assert (tmp_path / FILE).read_bytes() == weights
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_a_whole_part_is_used(server, weights, tmp_path, tags):
+    """The program was stopped between the last byte and the new name."""
+    server.tags = tags
+    break_off(server, tmp_path)
+    (tmp_path / (FILE + ".part")).write_bytes(weights)
+    assert pull(server, tmp_path).returncode == 0
+    assert [r[1] for r in server.requests] == [f"bytes={len(weights)}-"]
+    assert (tmp_path / FILE).read_bytes() == weights
+    assert clean(tmp_path) == [FILE, FILE + ".sha256"]
+
+
+@pytest.mark.parametrize("mode,more", [("terse", b""), ("plain", b"more"), ("careless", b"")])
+def test_a_part_that_may_not_be_whole_is_not(server, weights, tmp_path, mode, more):
+    """No length is told; the part is longer; the server has another version of that length."""
+    server.tags = TAGS[0]
+    break_off(server, tmp_path)
+    (tmp_path / (FILE + ".part")).write_bytes(weights + more)
+    server.mode = mode
+    if mode == "careless":
+        server.tags = {"ETag": OTHER["ETag"]}
+    assert pull(server, tmp_path).returncode == 0
+    assert [bool(r[1]) for r in server.requests] == [True, False]
+    assert (tmp_path / FILE).read_bytes() == weights
+
+
+def test_a_whole_part_of_wrong_content_is_thrown_away(server, weights, tmp_path):
+    server.tags = TAGS[0]
+    break_off(server, tmp_path)
+    (tmp_path / (FILE + ".part")).write_bytes(bytes(len(weights)))
+    result = pull(server, tmp_path)
+    assert result.returncode == 3 and "not the weights" in result.stderr
+    assert clean(tmp_path) == []
+
+
+def test_secure_addresses(tls, server, weights, tmp_path):
+    result = run(tmp_path, "pull", NAME, "--mirror", tls.url)
+    assert result.returncode == 4 and "certificate" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    trust = {"SSL_CERT_FILE": str(tls.certificate)}
+    tls.mode = "insecure"
+    result = run(tmp_path, "pull", NAME, "--mirror", tls.url, **trust)
+    assert result.returncode == 4 and "not followed" in result.stderr and "http" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    picture = run(tmp_path, "predict", tls.url + "/cat.jpg", "-m", NAME, **trust)
+    assert picture.returncode == 3  # no weights yet
+    assert server.requests == [] and not (tmp_path / FILE).exists()
+    tls.mode = "redirect"
+    assert run(tmp_path, "pull", NAME, "--mirror", tls.url, **trust).returncode == 0
+    assert (tmp_path / FILE).read_bytes() == weights
+    tls.mode = "insecure"
+    picture = run(tmp_path, "predict", tls.url + "/cat.jpg", "-m", NAME, **trust)
+    assert picture.returncode == 1 and "not followed" in picture.stderr
+    assert server.requests == []
+
+
+def test_proxies(server, weights, tmp_path):
+    """A plain proxy is asked for the whole address; no_proxy leaves it aside."""
+    body, server.body = server.body, CAT.read_bytes()
+    address = "http://pictures.invalid/cat.jpg"
+    w18 = tmp_path / FILE
+    w18.write_bytes(body)
+    result = run(tmp_path, "predict", address, "-m", w18, "-f", "jsonl", http_proxy=server.url,
+                 no_proxy="")
+    assert result.returncode == 0 and json.loads(result.stdout)["class_ids"][0] == 238
+    assert [r[0] for r in server.requests] == [address]
+    result = run(tmp_path, "predict", address, "-m", w18, http_proxy=server.url)
+    assert result.returncode == 1 and "pictures.invalid" in result.stderr
+    assert len(server.requests) == 1
 
 
 def test_a_validator_of_another_address_is_none(server, weights, tmp_path):
