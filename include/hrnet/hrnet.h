@@ -139,7 +139,8 @@ struct hrnet_model_options {
 HRNET_API void hrnet_model_options_init(struct hrnet_model_options *options, size_t struct_size);
 
 /**
- * Opens weights in any known format (told from the content) and checks every tensor.
+ * Opens a model in any known format (told from the content) and checks every tensor.  path: a file
+ * of weights or an ONNX file, or a Paddle program's folder or prefix.
  * @param out   receives the model; release with hrnet_model_release()
  * @param options NULL for the defaults
  * @return HRNET_E_NOT_FOUND, _FORMAT, _MISMATCH (the message is the verdict), _LIMIT, _MEMORY

@@ -56,12 +56,28 @@ static enum hr_status resolve_default(struct hr_text *path)
                            "pull HRNet_W18_C_ssld`");
 }
 
+/* A Paddle program is meant by its folder or by the prefix of its two files. */
+static bool means_program(const char *path)
+{
+    static const char *const endings[] = { ".pdmodel", ".json" };
+    if (hr_os_kind(path) == HR_OS_FOLDER)
+        return true;
+    bool found = false;
+    for (size_t i = 0; i < HR_COUNT(endings) && !found; i++) {
+        struct hr_text file = { 0 };
+        hr_text_printf(&file, "%s%s", path, endings[i]);
+        found = file.status == HR_OK && hr_os_kind(file.data) == HR_OS_FILE;
+        hr_text_fini(&file);
+    }
+    return found;
+}
+
 enum hr_status hr_cache_resolve(struct hr_text *path, const char *model)
 {
     struct hrnet_zoo_entry entry;
     if (!model)
         return resolve_default(path);
-    if (hr_os_kind(model) == HR_OS_FILE) {
+    if (hr_os_kind(model) == HR_OS_FILE || means_program(model)) {
         hr_text_add(path, model);
         return path->status;
     }

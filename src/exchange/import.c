@@ -246,6 +246,39 @@ enum hr_status hr_import_reform(struct hr_import *im, const char *out, const cha
     return define_like(im, out, &like);
 }
 
+/* Elements a free dimension takes: what the others leave. */
+static bool fill_free(struct hr_shape *shape, size_t elements)
+{
+    int64_t *free_dim = NULL;
+    size_t others = 1;
+    for (int d = 0; d < shape->rank; d++) {
+        if (shape->dim[d] == -1 && !free_dim)
+            free_dim = &shape->dim[d];
+        else if (shape->dim[d] < 1 || !hr_size_mul(&others, others, (size_t)shape->dim[d]))
+            return false;
+    }
+    if (free_dim)
+        *free_dim = (int64_t)(elements / others);
+    return free_dim ? elements % others == 0 : elements == others;
+}
+
+enum hr_status hr_import_reshape(struct hr_import *im, const char *out, const char *constant,
+                                 const int64_t *dims, int rank)
+{
+    const struct hr_tensor *t;
+    size_t elements;
+    HR_TRY(hr_import_find_constant(im, constant, &t));
+    struct hr_tensor shaped = *t;
+    HR_TRY(hr_shape_elements(&t->shape, &elements));
+    shaped.shape = (struct hr_shape){ .rank = rank };
+    memcpy(shaped.shape.dim, dims, (size_t)rank * sizeof *dims);
+    if (!hr_tensor_contiguous(t) || !fill_free(&shaped.shape, elements))
+        return hr_fail(HR_E_UNSUPPORTED, "its constant '%.100s' of shape %s cannot be reshaped so",
+                       constant, hr_shape_str(&t->shape).s);
+    hr_tensor_set_contiguous(&shaped);
+    return hr_import_constant(im, out, &shaped);
+}
+
 /* ---- Parameters ---------------------------------------------------------------------------- */
 
 static bool all_finite(const float *values, size_t count)
@@ -688,6 +721,14 @@ enum hr_status hr_import_arithmetic(struct hr_import *im, const char *out, char 
                        hr_shape_str(shape_of(im, x)).s, hr_shape_str(shape_of(im, y)).s);
     name_layer(im);
     return define_result(im, out, hr_scale(&im->builder, x->value, y->value), HR_FORM_MAP);
+}
+
+void hr_import_tell(const struct hr_import *im, struct hr_foreign *is)
+{
+    is->steps = im->steps_taken > 1 ? im->steps_taken - 1 : 0;
+    is->scale = im->scale;
+    memcpy(is->mean, im->mean, sizeof is->mean);
+    memcpy(is->deviation, im->deviation, sizeof is->deviation);
 }
 
 /* ---- The end ------------------------------------------------------------------------------- */

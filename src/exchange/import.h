@@ -30,7 +30,7 @@ enum hr_result { HR_RESULT_LOGITS, HR_RESULT_SOFTMAX, HR_RESULT_SIGMOID };
 /* What a file says beside its graph. */
 struct hr_foreign {
     int64_t height, width; /* of its input, px; 0 where it is free */
-    bool from_torch;       /* made by PyTorch: its recipes are the family's default */
+    const char *recipe;    /* of its family, static; NULL: unknown */
     bool bytes;            /* the picture comes as 0 to 255 */
     int steps;             /* of preprocessing that the graph does itself */
     float scale, mean[3], deviation[3];
@@ -54,6 +54,8 @@ struct hr_import {
 /* init: fini even after a failure. */
 enum hr_status hr_import_init(struct hr_import *im) HR_WARN_UNUSED;
 void hr_import_fini(struct hr_import *im);
+/* What was done to the picture before the first layer. */
+void hr_import_tell(const struct hr_import *im, struct hr_foreign *is);
 /* Ends the graph at the value `output` and moves both out. */
 enum hr_status hr_import_finish(struct hr_import *im, const char *output, struct hr_graph **graph,
                                 struct hr_store **weights) HR_WARN_UNUSED;
@@ -106,6 +108,9 @@ enum hr_status hr_import_linear(struct hr_import *im, const char *out, const cha
 /* The same numbers in another form; HR_E_UNSUPPORTED for a plane of more than one pixel. */
 enum hr_status hr_import_reform(struct hr_import *im, const char *out, const char *x,
                                 int rank) HR_WARN_UNUSED;
+/* A constant in another shape; one dimension may be -1. */
+enum hr_status hr_import_reshape(struct hr_import *im, const char *out, const char *constant,
+                                 const int64_t *dims, int rank) HR_WARN_UNUSED;
 enum hr_status hr_import_alias(struct hr_import *im, const char *out, const char *x) HR_WARN_UNUSED;
 /* [n,h,w,c] -> [n,c,h,w], of the picture. */
 enum hr_status hr_import_channels_first(struct hr_import *im, const char *out,

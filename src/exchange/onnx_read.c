@@ -341,10 +341,11 @@ static enum hr_status read_reshape(struct reader *r, const Hr__OnnxNode *n)
     int64_t want[HR_MAX_RANK];
     struct hr_shape x;
     int rank = 0;
-    if (r->opset < 5 && !integers(n, "shape", want, (size_t)(rank = 2)))
-        return bad_attribute("shape");
-    HR_TRY(hr_import_shape(r->im, input(n, 0), &x));
+    const struct hr_tensor *constant;
     HR_TRY(hr_import_integers(r->im, input(n, 1), want, HR_MAX_RANK, &rank));
+    if (hr_import_find_constant(r->im, input(n, 0), &constant) == HR_OK)
+        return hr_import_reshape(r->im, output(n), input(n, 0), want, rank);
+    HR_TRY(hr_import_shape(r->im, input(n, 0), &x));
     if (!keeps_channels(want, rank, &x))
         return hr_fail(HR_E_UNSUPPORTED, "only [n,c,1,1] and [n,c] become one another");
     return hr_import_reform(r->im, output(n), input(n, 0), rank);
@@ -621,10 +622,7 @@ static enum hr_status read_graph(struct reader *r, struct hr_foreign *is, struct
     HR_TRY(read_nodes(r));
     if (r->graph->n_output < 1 || !r->graph->output[0]->name)
         return hr_fail(HR_E_FORMAT, "the graph has no output");
-    is->steps = r->im->steps_taken > 1 ? r->im->steps_taken - 1 : 0;
-    is->scale = r->im->scale;
-    memcpy(is->mean, r->im->mean, sizeof is->mean);
-    memcpy(is->deviation, r->im->deviation, sizeof is->deviation);
+    hr_import_tell(r->im, is);
     HR_TRY(hr_import_finish(r->im, r->graph->output[0]->name, graph, weights));
     is->result = r->im->result;
     return HR_OK;
@@ -637,7 +635,8 @@ static enum hr_status read_model(struct reader *r, const Hr__OnnxModel *model,
     if (!model->graph || model->graph->n_node == 0)
         return hr_fail(HR_E_FORMAT, "it holds no graph");
     r->graph = model->graph;
-    is->from_torch = model->producer_name && strcmp(model->producer_name, "pytorch") == 0;
+    if (model->producer_name && strcmp(model->producer_name, "pytorch") == 0)
+        is->recipe = "pillow-bicubic"; /* timm's */
     HR_TRY(read_opset(r, model));
     HR_TRY(hr_import_init(r->im));
     HR_TRY(read_metadata(r->im->weights, model));

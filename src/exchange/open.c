@@ -3,11 +3,14 @@
  * metadata say, else its family's, with the size and the normalisation that the graph has. */
 #include "exchange/open.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/text.h"
 #include "exchange/onnx.h"
+#include "exchange/program.h"
 
 /* ---- Recipes ------------------------------------------------------------------------------- */
 
@@ -44,7 +47,7 @@ static enum hr_status settle_recipe(struct hr_store *weights, const struct hr_fo
     if (own)
         HR_TRY(hr_recipe_parse(&recipe, own));
     else
-        HR_TRY(hr_recipe_named(&recipe, is->from_torch ? "pillow-bicubic" : "opencv"));
+        HR_TRY(hr_recipe_named(&recipe, is->recipe ? is->recipe : "opencv"));
     fit_size(&recipe, is);
     fit_normalisation(&recipe, is);
     HR_TRY(hr_recipe_check(&recipe));
@@ -58,6 +61,20 @@ static enum hr_status settle_recipe(struct hr_store *weights, const struct hr_fo
 
 /* ---- Opening ------------------------------------------------------------------------------- */
 
+/* Takes graph and weights whatever happens. */
+static enum hr_status from_graph(struct hr_model **out, struct hr_graph *graph,
+                                 struct hr_store *weights, const struct hr_foreign *is,
+                                 const char *name, const struct hr_model_options *options)
+{
+    const enum hr_status status = settle_recipe(weights, is);
+    if (status != HR_OK) {
+        hr_graph_destroy(graph);
+        hr_store_destroy(weights);
+        return hr_fail_context(status, "%s", name);
+    }
+    return hr_model_from_graph(out, graph, weights, name, options);
+}
+
 static enum hr_status from_onnx(struct hr_model **out, const void *data, size_t size,
                                 const char *name, const char *folder,
                                 const struct hr_model_options *options)
@@ -66,14 +83,121 @@ static enum hr_status from_onnx(struct hr_model **out, const void *data, size_t 
     struct hr_store *weights = NULL;
     struct hr_foreign is;
     HR_TRY(hr_onnx_read(&graph, &weights, &is, data, size, name, folder));
-    const enum hr_status status = settle_recipe(weights, &is);
-    if (status != HR_OK) {
-        hr_graph_destroy(graph);
-        hr_store_destroy(weights);
-        return hr_fail_context(status, "%s", name);
-    }
-    return hr_model_from_graph(out, graph, weights, name, options);
+    return from_graph(out, graph, weights, &is, name, options);
 }
+
+/* ---- Paddle programs ----------------------------------------------------------------------- */
+
+/* The two files of a program. */
+struct pair {
+    char *program, *params;
+    bool pir;
+};
+
+static void pair_fini(struct pair *pair)
+{
+    hr_mem_free(pair->program);
+    hr_mem_free(pair->params);
+    *pair = (struct pair){ 0 };
+}
+
+static bool is_file(const char *path)
+{
+    return hr_os_kind(path) == HR_OS_FILE;
+}
+
+/* PREFIX and an ending, or NULL without memory. */
+static char *joined(const char *prefix, size_t length, const char *ending)
+{
+    struct hr_text text = { 0 };
+    char *path = NULL;
+    hr_text_add_bytes(&text, prefix, length);
+    hr_text_add(&text, ending);
+    return hr_text_take(&text, &path) == HR_OK ? path : NULL;
+}
+
+/* Fills the pair if both files are there; an empty pair if not. */
+static enum hr_status try_pair(struct pair *pair, const char *prefix, size_t length,
+                               const char *program, const char *params)
+{
+    pair->program = joined(prefix, length, program);
+    pair->params = joined(prefix, length, params);
+    pair->pir = hr_text_ends(program, ".json");
+    if (!pair->program || !pair->params) {
+        pair_fini(pair);
+        return HR_E_MEMORY;
+    }
+    if (!is_file(pair->program) || !is_file(pair->params))
+        pair_fini(pair);
+    return HR_OK;
+}
+
+/* An empty pair if the path means no program. */
+static enum hr_status find_pair(struct pair *pair, const char *path)
+{
+    static const char *const in_folder[][2] = {
+        { "/inference.pdmodel", "/inference.pdiparams" },
+        { "/inference.json", "/inference.pdiparams" },
+        { "/model.pdmodel", "/model.pdiparams" },
+        { "/model.json", "/model.pdiparams" },
+        { "/__model__", "/__params__" },
+    };
+    static const char *const endings[] = { ".pdmodel", ".json", ".pdiparams", "" };
+    const enum hr_os_kind kind = hr_os_kind(path);
+    size_t length = strlen(path);
+    while (kind == HR_OS_FOLDER && length > 1 && path[length - 1] == '/')
+        length--;
+    for (size_t i = 0; kind == HR_OS_FOLDER && i < HR_COUNT(in_folder) && !pair->program; i++)
+        HR_TRY(try_pair(pair, path, length, in_folder[i][0], in_folder[i][1]));
+    for (size_t i = 0; kind != HR_OS_FOLDER && i < HR_COUNT(endings) && !pair->program; i++) {
+        if (!hr_text_ends(path, endings[i]) || (kind == HR_OS_FILE) != (endings[i][0] != '\0'))
+            continue;
+        const size_t prefix = length - strlen(endings[i]);
+        if (i != 1)
+            HR_TRY(try_pair(pair, path, prefix, ".pdmodel", ".pdiparams"));
+        if (!pair->program)
+            HR_TRY(try_pair(pair, path, prefix, ".json", ".pdiparams"));
+    }
+    return HR_OK;
+}
+
+static enum hr_status read_pair(struct hr_graph **graph, struct hr_store **weights,
+                                struct hr_foreign *is, const struct pair *pair,
+                                struct hr_map *program, struct hr_map *params)
+{
+    struct hr_program p = { 0 };
+    HR_TRY(hr_map_open(program, pair->program));
+    HR_TRY(hr_map_open(params, pair->params));
+    enum hr_status status = (pair->pir ? hr_pir_read : hr_pdmodel_read)(
+        &p, program->data, program->size, pair->program);
+    if (status == HR_OK)
+        status = hr_program_graph(graph, weights, is, &p, params->data, params->size, pair->params);
+    hr_program_fini(&p);
+    return status;
+}
+
+static enum hr_status from_pair(struct hr_model **out, const struct pair *pair,
+                                const struct hr_model_options *options)
+{
+    struct hr_map program = { 0 }, params = { 0 };
+    struct hr_graph *graph = NULL;
+    struct hr_store *weights = NULL;
+    struct hr_foreign is;
+    enum hr_status status = read_pair(&graph, &weights, &is, pair, &program, &params);
+    if (status == HR_OK) {
+        is.recipe = "opencv-deploy"; /* that of PaddleClas's deployment */
+        hr_store_take_map(weights, &params);
+        hr_store_set_format(weights, pair->pir ? HR_FORMAT_PADDLE_PIR : HR_FORMAT_PADDLE_PROGRAM);
+        status = from_graph(out, graph, weights, &is, pair->program, options);
+    } else if (status != HR_E_MEMORY) {
+        status = hr_fail_context(status, "%s", pair->program);
+    }
+    hr_map_close(&program);
+    hr_map_close(&params);
+    return status;
+}
+
+/* ---- Any file ------------------------------------------------------------------------------ */
 
 enum hr_status hr_exchange_open_memory(struct hr_model **out, const void *data, size_t size,
                                        const char *name, const struct hr_model_options *options)
@@ -94,6 +218,19 @@ enum hr_status hr_exchange_open(struct hr_model **out, const char *path,
                                 const struct hr_model_options *options)
 {
     struct hr_map map = { 0 };
+    struct pair pair = { 0 };
+    HR_TRY(find_pair(&pair, path));
+    if (pair.program) {
+        const enum hr_status opened = from_pair(out, &pair, options);
+        pair_fini(&pair);
+        return opened;
+    }
+    if (hr_os_kind(path) == HR_OS_FOLDER)
+        return hr_fail(
+            HR_E_NOT_FOUND,
+            "%s: the folder holds no Paddle program: inference.pdmodel or inference.json "
+            "with inference.pdiparams is looked for",
+            path);
     HR_TRY(hr_map_open(&map, path));
     if (!hr_onnx_sniff(map.data, map.size)) {
         hr_map_close(&map);

@@ -5,7 +5,9 @@
 
 #include "model/model.h"
 
-/* As hr_model_open() and hr_model_open_memory(), and ONNX files. */
+/* As hr_model_open() and hr_model_open_memory(), and ONNX files.  A path may also be that of a
+ * Paddle program: its folder, its prefix (PATH.pdmodel or PATH.json, and PATH.pdiparams), or one of
+ * its files. */
 enum hr_status hr_exchange_open(struct hr_model **out, const char *path,
                                 const struct hr_model_options *options) HR_WARN_UNUSED;
 enum hr_status hr_exchange_open_memory(struct hr_model **out, const void *data, size_t size,

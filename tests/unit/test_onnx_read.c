@@ -17,6 +17,7 @@
 #include "base/os.h"
 #include "exchange/onnx.h"
 #include "exchange/open.h"
+#include "wire/message.h"
 #include "wire/onnx.pb-c.h"
 
 #define CORPUS HRNET_TESTS_DIR "/fuzz/corpus/onnx/"
@@ -34,6 +35,16 @@ static struct file corpus(const char *name)
     if (hr_file_read(path, 1 << 20, &f.data, &f.size) != HR_OK)
         fail_msg("%s", hr_last_message());
     return f;
+}
+
+/* As a message that may be changed. */
+static Hr__OnnxModel *unpack(const struct file *f, struct hr_message_memory *memory)
+{
+    ProtobufCMessage *message = NULL;
+    assert_int_equal(
+        hr_message_read(&message, memory, &hr__onnx_model__descriptor, f->data, f->size, "file"),
+        HR_OK);
+    return (Hr__OnnxModel *)(void *)message;
 }
 
 static enum hr_status read_file(const struct file *f, struct hr_graph **graph,
@@ -252,13 +263,14 @@ static void what_cannot_be_is_refused(void **state)
         struct hr_graph *graph = NULL;
         struct hr_store *weights = NULL;
         struct hr_foreign is;
-        Hr__OnnxModel *m = hr__onnx_model__unpack(NULL, f.size, f.data);
-        assert_non_null(m);
+        struct hr_message_memory memory = { 0 };
+        Hr__OnnxModel *m = unpack(&f, &memory);
         hostile[i].break_it(m);
         broken.size = hr__onnx_model__get_packed_size(m);
         broken.data = malloc(broken.size);
         assert_non_null(broken.data);
-        hr__onnx_model__pack(m, broken.data); /* m is not freed: it may hold static text */
+        hr__onnx_model__pack(m, broken.data);
+        hr_message_memory_fini(&memory);
         const enum hr_status status = read_file(&broken, &graph, &weights, &is);
         if (status != hostile[i].status || !strstr(hr_last_message(), hostile[i].says))
             fail_msg("case %zu: %d: %s", i, (int)status, hr_last_message());
@@ -274,7 +286,8 @@ static void make_external(const char *path, const char *location)
 {
     static Hr__OnnxEntry where = HR__ONNX_ENTRY__INIT, *entries[] = { &where };
     struct file f = corpus("plain.onnx");
-    Hr__OnnxModel *m = hr__onnx_model__unpack(NULL, f.size, f.data);
+    struct hr_message_memory memory = { 0 };
+    Hr__OnnxModel *m = unpack(&f, &memory);
     Hr__OnnxTensor *t = m->graph->initializer[0];
     where.key = (char *)(uintptr_t) "location";
     where.value = (char *)(uintptr_t)location;
@@ -288,6 +301,7 @@ static void make_external(const char *path, const char *location)
     FILE *file = fopen(path, "wb");
     assert_true(bytes && file);
     hr__onnx_model__pack(m, bytes);
+    hr_message_memory_fini(&memory);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     fclose(file);
     free(bytes);

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paddle's inference programs, both formats: files that PaddlePaddle 3.3.1 itself made (tests/data/paddle:
+HRNet_W18_C with 10 classes and the synthetic weights) give the numbers that its own engine gave."""
+import json
+import lzma
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+
+import numpy as np
+import pytest
+
+PROGRAM = os.environ["HRNET_PROGRAM"]
+DATA = pathlib.Path(os.environ["HRNET_TESTS"]) / "data" / "paddle"
+CAT = pathlib.Path(os.environ["HRNET_TESTS"]) / "data" / "pictures" / "cat_420.jpg"
+EXPECTED = json.loads((DATA / "expected_inference.json").read_text())
+FILES = {"legacy_jit": "inference.pdmodel", "legacy_jit_softmax": "inference.pdmodel",
+         "pir_jit": "inference.json", "pir_jit_softmax": "inference.json"}
+
+
+def run(*args):
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "HRNET_PROGRESS": "none"}
+    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, env=environment, text=True)
+
+
+def good(*args):
+    result = run(*args)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def bad(code, word, *args):
+    result = run(*args)
+    assert result.returncode == code, (result.returncode, result.stderr)
+    assert word in result.stderr, result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def logits(model, x, folder):
+    np.save(folder / "x.npy", x)
+    good("run", model, "-i", folder / "x.npy", "-o", folder / "y.npy")
+    return np.load(folder / "y.npy")
+
+
+def tensors(path):
+    """Name -> (dimensions, bytes) of a safetensors file."""
+    data = path.read_bytes()
+    size, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + size])
+    return {name: (t["shape"], data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]])
+            for name, t in header.items() if name != "__metadata__"}
+
+
+def varint(value):
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def record(shape, data):
+    desc = b"\x08\x05" + b"".join(b"\x10" + varint(n) for n in shape)
+    return struct.pack("<IQII", 0, 0, 0, len(desc)) + desc + data
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The four programs, each in a folder with the weights' file, rebuilt from the recipe."""
+    folder = tmp_path_factory.mktemp("paddle")
+    good("convert", "synthetic:HRNet_W18_C", folder / "w.safetensors", "--classes", 10)
+    order = json.loads(lzma.decompress((DATA / "pdiparams_order.json.xz").read_bytes()))
+    order = order if isinstance(order, list) else next(iter(order.values()))
+    weights = tensors(folder / "w.safetensors")
+    params = b"".join(record(*weights[name]) for name in order)
+    assert len(params) == 77312804
+    for name, file in FILES.items():
+        (folder / name).mkdir()
+        program = lzma.decompress((DATA / f"{name}_{file}.xz").read_bytes())
+        (folder / name / file).write_bytes(program)
+        (folder / name / "inference.pdiparams").write_bytes(params)
+    return folder
+
+
+def picture(size):
+    """The recipe's input: splitmix64 over FNV-1a of its name (tests/data/paddle, recipe)."""
+    count, h = 3 * size * size, 0xCBF29CE484222325
+    for byte in f"input:1x{size}x{size}".encode():
+        h = ((h ^ byte) * 0x100000001B3) & (1 << 64) - 1
+    i = np.arange(1, count + 1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        z = np.uint64(h) + i * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    u = (z >> np.uint64(40)).astype(np.float64) / 2.0**24
+    return (4 * u - 2).astype(np.float32).reshape(1, 3, size, size)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_paddles_own_programs_give_paddles_numbers(folder, name):
+    for size, end in ((64, ""), (224, "_224")):
+        got = logits(folder / name, picture(size), folder).ravel().astype(np.float64)
+        if name.endswith("softmax"):
+            want = np.array(EXPECTED[name]["probabilities" + end]).ravel()
+            p = np.exp(got - got.max())
+            assert np.abs(p / p.sum() - want).max() < 1e-5
+        else:
+            want = np.array(EXPECTED[name]["logits" + end]).ravel()
+            assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+
+
+def test_a_program_goes_where_a_model_goes(folder):
+    program = folder / "legacy_jit"
+    info = json.loads(good("info", program, "--json"))
+    assert info["architecture"] == "HRNet_W18_C" and info["format"] == "Paddle program"
+    assert info["recipe"]["name"] == "opencv-deploy"
+    assert json.loads(good("info", folder / "pir_jit", "--json"))["format"] == "Paddle PIR program"
+    good("convert", folder / "pir_jit", folder / "back.pdparams")
+    x = picture(64)
+    want = logits(folder / "w.safetensors", x, folder)
+    for path in (program, program / "inference", program / "inference.pdmodel",
+                 program / "inference.pdiparams", f"{program}/", folder / "pir_jit" / "inference.json",
+                 folder / "back.pdparams"):
+        assert np.array_equal(logits(path, x, folder), want), path
+    records = [json.loads(good("predict", CAT, "-m", m, "-f", "jsonl", "--recipe", "opencv"))
+               for m in (program, folder / "w.safetensors")]
+    assert records[0] == records[1]
+
+
+def test_what_is_wrong_is_said(folder, tmp_path):
+    bad(3, "holds no Paddle program", "info", tmp_path)
+    source = folder / "legacy_jit"
+    for name in ("inference.pdmodel", "inference.pdiparams"):
+        shutil.copy(source / name, tmp_path)
+    params = (source / "inference.pdiparams").read_bytes()
+    (tmp_path / "inference.pdiparams").write_bytes(params[:-4])
+    bad(3, "inference.pdiparams", "info", tmp_path)
+    (tmp_path / "inference.pdiparams").write_bytes(params + b"\0\0\0\0")
+    bad(3, "do not belong together", "info", tmp_path)
+    program = (source / "inference.pdmodel").read_bytes()
+    (tmp_path / "inference.pdiparams").write_bytes(params)
+    (tmp_path / "inference.pdmodel").write_bytes(program.replace(b"\x1a\x04relu", b"\x1a\x04relx", 1))
+    bad(3, "(relx): the operator relx is not supported; these are: feed, fetch, conv2d", "info", tmp_path)
+    (tmp_path / "inference.pdmodel").write_bytes(program[:1000])
+    bad(3, "no well-formed", "info", tmp_path)
+    (tmp_path / "inference.pdmodel").unlink()
+    (tmp_path / "inference.json").write_text('{"base_code": {"magic": "pir"}}')
+    bad(3, "no PIR program", "info", tmp_path)
+    (tmp_path / "inference.json").write_text("{")
+    bad(3, "no JSON", "info", tmp_path)
