@@ -7,11 +7,21 @@
 #include <stdint.h>
 
 #include "kernel/conv.h"
+#include "kernel/conv_grad.h"
 #include "kernel/eltwise.h"
+#include "kernel/eltwise_grad.h"
 #include "kernel/gemm.h"
+#include "kernel/norm.h"
 #include "kernel/pixel.h"
 
 #define HR_MAX_CONV_KERNELS 32
+
+/* What training needs beyond inference. */
+struct hr_train_kernels {
+    const struct hr_wgrad_kernel *wgrad;
+    struct hr_norm_kernels norm;
+    struct hr_eltwise_grad_kernels eltwise;
+};
 
 struct hr_kernels {
     const char *isa; /* "baseline", "avx2", "avx512": the highest rung taken */
@@ -21,6 +31,7 @@ struct hr_kernels {
     const struct hr_linear_kernel *linear;
     struct hr_eltwise_kernels eltwise;
     struct hr_pixel_kernels pixel;
+    struct hr_train_kernels train;
     /* Runs `iterations` rounds of independent fused multiply-adds; returns the floating-point
      * operations done.  For measuring a core's peak. */
     double (*fma_peak)(size_t iterations, float *sink);

@@ -74,6 +74,13 @@
 #define WS 2
 #include "kernel/winograd.tmpl.h"
 
+#define V_WHERE_POSITIVE(y, v) _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), v)
+/* Input channels of a tile of weight gradients: accumulators, its vectors of dy, one broadcast. */
+#define WGRAD_1 12
+#define WGRAD_2 6
+#define WGRAD_3 4
+#include "kernel/train.tmpl.h"
+
 void hr_kernels_x86_avx2(struct hr_kernels *kernels)
 {
     kernels->conv[kernels->conv_count++] = &conv_direct_avx2;
@@ -83,5 +90,6 @@ void hr_kernels_x86_avx2(struct hr_kernels *kernels)
     kernels->conv[kernels->conv_count++] = &conv_winograd_s2_avx2;
     kernels->linear = &linear_avx2;
     eltwise_overlay_avx2(&kernels->eltwise);
+    train_overlay_avx2(&kernels->train);
     kernels->fma_peak = fma_peak_avx2;
 }

@@ -77,6 +77,14 @@
 #define WS 2
 #include "kernel/winograd.tmpl.h"
 
+#define V_WHERE_POSITIVE(y, v) \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), v)
+/* Input channels of a tile of weight gradients: accumulators, its vectors of dy, one broadcast. */
+#define WGRAD_1 16
+#define WGRAD_2 12
+#define WGRAD_3 8
+#include "kernel/train.tmpl.h"
+
 void hr_kernels_x86_avx512(struct hr_kernels *kernels)
 {
     kernels->conv[kernels->conv_count++] = &conv_direct_avx512;
@@ -86,5 +94,6 @@ void hr_kernels_x86_avx512(struct hr_kernels *kernels)
     kernels->conv[kernels->conv_count++] = &conv_winograd_s2_avx512;
     kernels->linear = &linear_avx512;
     eltwise_overlay_avx512(&kernels->eltwise);
+    train_overlay_avx512(&kernels->train);
     kernels->fma_peak = fma_peak_avx512;
 }

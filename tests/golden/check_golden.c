@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * check_golden FILE...: runs the network that a golden file describes, with the weights and the
- * input that its recipe makes from names alone, and compares logits and every probe along the way.
- * One line a file; exit 1 if any differs or cannot be read.
+ * input that its recipe makes from names alone, and compares logits and every probe along the way;
+ * or trains it, where the file is a training run (golden_training.c).  One line a file; exit 1 if
+ * any differs or cannot be read.
  *
  * Tolerances: logits within LOGIT_TOLERANCE of the largest logit; a probe's values and its mean and
  * deviation within PROBE_TOLERANCE of its largest value. */
@@ -15,6 +16,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "golden_training.h"
 #include "network.h"
 
 #define LOGIT_TOLERANCE 1e-4 /* float32 direct convolution is within 2e-6 */
@@ -96,10 +98,6 @@ static enum hr_status parse(struct golden *g, const char *path)
     g->json = json_load_file(path, 0, &error);
     if (!g->json)
         return hr_fail(HR_E_FORMAT, "%s (line %d)", error.text, error.line);
-    if (json_object_get(g->json, "loss") || json_object_get(g->json, "gradient"))
-        return hr_fail(HR_E_UNSUPPORTED,
-                       "this is a training golden (it has a loss curve and gradients); only the "
-                       "forward pass can be checked so far");
     g->model = json_string_value(json_object_get(g->json, "model"));
     if (!g->model)
         return hr_fail(HR_E_FORMAT, "it has no model name: it is no golden network file");
@@ -303,6 +301,14 @@ static bool check_file(const struct settings *settings, const char *path)
     struct outcome o = { 0 };
     struct errors e = { 0 };
     const uint64_t start = hr_os_now_ns();
+    json_t *const json = json_load_file(path, 0, NULL);
+    if (json && golden_is_training(json)) {
+        const bool same = golden_training_check(json, hr_os_base_name(path), &settings->kernels,
+                                                settings->threads, settings->fast);
+        json_decref(json);
+        return same;
+    }
+    json_decref(json);
     const enum hr_status status = check(&e, &g, &o, settings, path);
     const double factor = settings->fast ? FAST_FACTOR : 1.0;
     const bool good = status == HR_OK && e.logits <= LOGIT_TOLERANCE * factor &&
@@ -326,7 +332,7 @@ static bool check_file(const struct settings *settings, const char *path)
 
 static const char usage[] =
     "usage: check_golden [--cpu baseline|avx2|avx512] [--threads N] [--fast] FILE...\n"
-    "Compares networks with golden files (tests/golden/network/*.json, or any of that form).\n"
+    "Compares networks with golden files (tests/golden/network or training, or any of that form).\n"
     "--fast: with kernels that reorder sums, as a session runs them; tolerances are 5 times "
     "wider.\n";
 

@@ -38,6 +38,8 @@ bool check_same(float a, float b); /* bit for bit; any NaN is any NaN */
 void check_conv(struct check *check, const struct hr_conv_kernel *kernel);
 void check_linear(struct check *check, const struct hr_linear_kernel *kernel);
 void check_eltwise(struct check *check, const struct hr_eltwise_kernels *kernels);
+/* Kernels of training of a rung, against the references in `base`. */
+void check_train(struct check *check, const struct hr_kernels *base, const struct hr_kernels *own);
 /* Runs the one case that a failure printed. */
 void check_conv_case(struct check *check, const struct hr_conv_kernel *kernel, const char *text);
 void check_linear_case(struct check *check, const struct hr_linear_kernel *kernel,

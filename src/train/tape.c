@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Graph -> tape.  The one idea: walk the nodes and append forward steps, then walk back and append
+ * the steps of their gradients; a value's gradient is written by the first of its readers that the
+ * walk meets and added to by the others.  Knows the order; how an operator becomes steps is
+ * tape_conv.c, tape_norm.c and tape_eltwise.c. */
+#include "train/tape.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/os.h"
+#include "graph/rewrite.h"
+#include "train/tape_build.h"
+
+/* ---- What the operators share ---- */
+
+int32_t hr_tape_block(struct hr_tape_build *b, size_t floats)
+{
+    struct hr_tape *t = b->tape;
+    size_t bytes;
+    if (!hr_size_mul(&bytes, floats, sizeof(float)) ||
+        hr_mem_grow((void **)&t->blocks, &t->block_capacity, t->block_count + 1,
+                    sizeof *t->blocks) != HR_OK) {
+        b->failed = true;
+        return -1;
+    }
+    t->blocks[t->block_count] = (struct hr_block){
+        .bytes = bytes, .first = t->step_count, .last = t->step_count, .onto = -1
+    };
+    return (int32_t)t->block_count++;
+}
+
+int32_t hr_tape_use(struct hr_tape_build *b, int32_t block)
+{
+    if (block >= 0)
+        b->tape->blocks[block].last = b->tape->step_count;
+    return block;
+}
+
+size_t hr_tape_value_floats(const struct hr_tape *tape, const struct hr_tape_value *value)
+{
+    return tape->batch * value->h * value->w * value->stride;
+}
+
+int32_t hr_tape_result(struct hr_tape_build *b, hr_value value)
+{
+    struct hr_tape_value *v = &b->values[value];
+    v->block = hr_tape_block(b, hr_tape_value_floats(b->tape, v));
+    return v->block;
+}
+
+int32_t hr_tape_gradient(struct hr_tape_build *b, hr_value value, bool *add)
+{
+    struct hr_tape_value *v = &b->values[value];
+    *add = v->gradient >= 0;
+    if (!v->wants_gradient)
+        return -1;
+    if (!*add)
+        v->gradient = hr_tape_block(b, hr_tape_value_floats(b->tape, v));
+    return hr_tape_use(b, v->gradient);
+}
+
+void *hr_tape_detail(struct hr_tape_build *b, const void *detail, size_t bytes)
+{
+    void *copy = hr_arena_alloc(&b->tape->names, 1, bytes);
+    if (copy)
+        memcpy(copy, detail, bytes);
+    return copy;
+}
+
+enum hr_status hr_tape_step(struct hr_tape_build *b, const struct hr_tape_step *step)
+{
+    struct hr_tape *t = b->tape;
+    const char *const name = hr_arena_printf(&t->names, "%s", step->name);
+    if (b->failed || !step->detail || !name || !step->kernel)
+        return HR_E_MEMORY;
+    HR_TRY(hr_mem_grow((void **)&t->steps, &t->step_capacity, t->step_count + 1, sizeof *t->steps));
+    t->steps[t->step_count] = *step;
+    t->steps[t->step_count++].name = name; /* the graph does not stay */
+    return HR_OK;
+}
+
+enum hr_status hr_tape_record(struct hr_tape_build *b, const struct hr_node *node,
+                              hr_tape_back_fn *back, void *detail)
+{
+    if (!detail)
+        return HR_E_MEMORY;
+    b->records[b->record_count++] = (struct hr_tape_record){ node, back, detail };
+    return HR_OK;
+}
+
+const char *hr_tape_kernel_name(struct hr_tape_build *b, const char *job)
+{
+    return hr_arena_printf(&b->tape->names, "%s_%s", job, b->tape->options.kernels->isa);
+}
+
+float *hr_tape_at(const struct hr_tape_run *run, int32_t block)
+{
+    if (block < 0)
+        return NULL;
+    return (float *)(void *)(run->tape->arena + run->tape->blocks[block].offset);
+}
+
+unsigned hr_tape_threads(const struct hr_tape_run *run)
+{
+    return run->tape->options.pool ? hr_pool_threads(run->tape->options.pool) : 1;
+}
+
+void hr_tape_tasks(const struct hr_tape_run *run, hr_task_fn *fn, void *context, size_t tasks)
+{
+    if (run->tape->options.pool && tasks > 1)
+        hr_pool_run(run->tape->options.pool, fn, context, tasks);
+    else
+        for (size_t i = 0; i < tasks; i++)
+            fn(context, i, tasks);
+}
+
+struct ranges {
+    hr_range_fn *fn;
+    const void *context;
+    size_t count;
+};
+
+static void range_task(void *context, size_t task, size_t task_count)
+{
+    const struct ranges *r = context;
+    r->fn(r->context, r->count * task / task_count, r->count * (task + 1) / task_count);
+}
+
+/* Floats that one thread should have before another is worth waking, about 2 us. */
+#define TASK_FLOATS 16384
+
+void hr_tape_ranges(const struct hr_tape_run *run, hr_range_fn *fn, const void *context,
+                    size_t count, size_t floats_each)
+{
+    struct ranges r = { fn, context, count };
+    const size_t worth = count * floats_each / TASK_FLOATS + 1;
+    size_t tasks = 2 * hr_tape_threads(run); /* two each: the last thread waits less */
+    tasks = tasks < worth ? tasks : worth;
+    hr_tape_tasks(run, range_task, &r, tasks < count ? tasks : count);
+}
+
+/* ---- Making ---- */
+
+static hr_tape_lower_fn *const lower_of[HR_OP_COUNT] = {
+    [HR_OP_CONV] = hr_tape_conv,        [HR_OP_BATCH_NORM] = hr_tape_norm,
+    [HR_OP_RELU] = hr_tape_sum,         [HR_OP_ADD] = hr_tape_sum,
+    [HR_OP_UPSAMPLE] = hr_tape_sum,     [HR_OP_SUM] = hr_tape_sum,
+    [HR_OP_GLOBAL_POOL] = hr_tape_pool, [HR_OP_LINEAR] = hr_tape_conv,
+    [HR_OP_SIGMOID] = hr_tape_sigmoid,  [HR_OP_SCALE] = hr_tape_scale,
+};
+
+static enum hr_status place_params(struct hr_tape *t, const struct hr_graph *g)
+{
+    t->params = hr_mem_alloc(g->param_count, sizeof *t->params);
+    if (!t->params)
+        return HR_E_MEMORY;
+    t->param_count = g->param_count;
+    for (size_t i = 0; i < g->node_count; i++)
+        for (int role = 0; role < HR_ROLE_COUNT; role++)
+            if (g->nodes[i].param[role] != HR_NONE)
+                t->params[g->nodes[i].param[role]].role = (enum hr_role)role;
+    for (size_t i = 0; i < g->param_count; i++) {
+        struct hr_tape_param *p = &t->params[i];
+        p->name = hr_arena_printf(&t->names, "%s", g->params[i].name);
+        if (!p->name)
+            return HR_E_MEMORY;
+        p->shape = g->params[i].shape;
+        HR_TRY(hr_shape_elements(&p->shape, &p->count));
+        p->offset = t->floats;
+        p->trainable = p->role != HR_ROLE_MEAN && p->role != HR_ROLE_VARIANCE;
+        t->floats += hr_round_up(p->count, 16);
+    }
+    return HR_OK;
+}
+
+static void make_values(struct hr_tape_build *b)
+{
+    const struct hr_graph *g = b->graph;
+    const size_t vector = b->tape->options.kernels->eltwise.vector_floats;
+    for (size_t v = 0; v < g->value_count; v++) {
+        const struct hr_shape *s = &g->values[v].shape;
+        b->values[v] = (struct hr_tape_value){
+            .c = (size_t)s->dim[1],
+            .h = s->rank > 2 ? (size_t)s->dim[2] : 1,
+            .w = s->rank > 3 ? (size_t)s->dim[3] : 1,
+            .stride = hr_round_up((size_t)s->dim[1], vector),
+            .block = -1,
+            .gradient = -1,
+            .wants_gradient = (hr_value)v != g->input || b->tape->options.input_gradient,
+        };
+    }
+    for (size_t i = 0; i < g->node_count; i++)
+        for (int k = 0; k < g->nodes[i].input_count; k++)
+            b->uses[g->nodes[i].in[k]]++;
+    b->uses[g->output]++;
+}
+
+/* The norm that makes x, if only one node reads it and nothing else is behind it yet. */
+static int32_t sole_norm(const struct hr_tape_build *b, hr_value x)
+{
+    const int32_t producer = b->graph->values[x].producer;
+    if (producer < 0 || b->uses[x] != 1 || b->graph->nodes[producer].op != HR_OP_BATCH_NORM ||
+        b->absorbed[producer])
+        return -1;
+    return producer;
+}
+
+/* A norm whose only reader is a ReLU, or an addition to something of the same size, does that too:
+ * its own result then is never stored. */
+static void absorb_norms(struct hr_tape_build *b)
+{
+    for (size_t i = 0; i < b->graph->node_count; i++) {
+        const struct hr_node *node = &b->graph->nodes[i];
+        const bool sum = node->op == HR_OP_SUM && node->input_count == 2 &&
+                         node->attr.shift[0] == 0 && node->attr.shift[1] == 0 &&
+                         node->in[0] != node->in[1];
+        b->norm_of[i] = -1;
+        if (node->op == HR_OP_RELU || sum)
+            b->norm_of[i] = sole_norm(b, node->in[sum]);
+        if (sum && b->norm_of[i] < 0)
+            b->norm_of[i] = sole_norm(b, node->in[0]);
+        if (b->norm_of[i] >= 0)
+            b->absorbed[b->norm_of[i]] = true;
+    }
+}
+
+static enum hr_status check_node(const struct hr_node *node)
+{
+    const bool norm_inside = node->op == HR_OP_CONV && node->param[HR_ROLE_GAMMA] != HR_NONE;
+    if (!lower_of[node->op] || node->attr.residual || (node->attr.relu && node->op != HR_OP_SUM) ||
+        norm_inside)
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "%s (%s) cannot be trained: it was rewritten for inference", node->name,
+                       hr_op_name(node->op));
+    return HR_OK;
+}
+
+static void run_input(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct hr_tape_value *v = step->detail;
+    const struct hr_layout_call call = { .n = run->n,
+                                         .c = v->c,
+                                         .pixels = v->h * v->w,
+                                         .stride = v->stride,
+                                         .x = run->x,
+                                         .y = hr_tape_at(run, v->block) };
+    run->tape->options.kernels->eltwise.to_nhwc(&call, 0, run->n * call.pixels);
+}
+
+static enum hr_status forward(struct hr_tape_build *b)
+{
+    struct hr_tape *t = b->tape;
+    const struct hr_graph *g = b->graph;
+    struct hr_tape_value *x = &b->values[g->input];
+    x->block = hr_tape_block(b, hr_tape_value_floats(t, x));
+    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = "pictures",
+                                                   .kernel = "to_nhwc",
+                                                   .run = run_input,
+                                                   .detail = hr_tape_detail(b, x, sizeof *x),
+                                                   .writes = x->block,
+                                                   .floats = x->h * x->w * x->stride }));
+    for (size_t i = 0; i < g->node_count; i++) {
+        const struct hr_node *node = &g->nodes[i];
+        HR_TRY(check_node(node));
+        if (b->norm_of[i] >= 0)
+            HR_TRY(hr_tape_norm_with(b, &g->nodes[b->norm_of[i]], node));
+        else if (!b->absorbed[i])
+            HR_TRY(lower_of[node->op](b, node));
+    }
+    t->forward_count = t->step_count;
+    (void)hr_tape_use(b, b->values[g->output].block); /* still there when it is copied */
+    return HR_OK;
+}
+
+static void run_output_gradient(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct hr_tape_value *v = step->detail;
+    float *const out = hr_tape_at(run, v->gradient);
+    for (size_t i = 0; i < run->n; i++) {
+        memset(out + i * v->stride, 0, v->stride * sizeof *out);
+        memcpy(out + i * v->stride, run->dlogits + i * v->c, v->c * sizeof *out);
+    }
+}
+
+static enum hr_status backward(struct hr_tape_build *b)
+{
+    struct hr_tape_value *y = &b->values[b->graph->output];
+    bool add;
+    (void)hr_tape_gradient(b, b->graph->output, &add);
+    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = "loss",
+                                                   .kernel = "copy",
+                                                   .run = run_output_gradient,
+                                                   .detail = hr_tape_detail(b, y, sizeof *y),
+                                                   .writes = y->gradient,
+                                                   .floats = y->stride }));
+    for (size_t i = b->record_count; i-- > 0;) {
+        const struct hr_tape_record *r = &b->records[i];
+        if (b->values[r->node->out].gradient >= 0)
+            HR_TRY(r->back(b, r->node, r->detail));
+    }
+    (void)hr_tape_use(b, b->values[b->graph->input].gradient);
+    return HR_OK;
+}
+
+static enum hr_status fill(struct hr_tape_build *b)
+{
+    struct hr_tape *t = b->tape;
+    const struct hr_graph *g = b->graph;
+    b->values = hr_mem_alloc(g->value_count, sizeof *b->values);
+    b->uses = hr_mem_alloc(g->value_count, sizeof *b->uses);
+    b->norm_of = hr_mem_alloc(g->node_count, sizeof *b->norm_of);
+    b->absorbed = hr_mem_alloc(g->node_count, sizeof *b->absorbed);
+    b->records = hr_mem_alloc(g->node_count, sizeof *b->records);
+    if (!b->values || !b->uses || !b->norm_of || !b->absorbed || !b->records)
+        return HR_E_MEMORY;
+    t->batch = (size_t)g->values[g->input].shape.dim[0];
+    HR_TRY(place_params(t, g));
+    make_values(b);
+    absorb_norms(b);
+    HR_TRY(forward(b));
+    HR_TRY(backward(b));
+    t->input = b->values[g->input];
+    t->output = b->values[g->output];
+    HR_TRY(hr_memory_place(t->blocks, t->block_count, &t->arena_bytes));
+    t->arena = hr_mem_alloc_raw(t->arena_bytes, 1);
+    if (!t->arena)
+        return HR_E_MEMORY;
+    hr_mem_prefer_huge(t->arena, t->arena_bytes);
+    return HR_OK;
+}
+
+enum hr_status hr_tape_create(struct hr_tape **out, struct hr_graph *graph,
+                              const struct hr_tape_options *options)
+{
+    for (size_t v = 0; v < graph->value_count; v++)
+        graph->values[v].feature = NULL; /* a named value would not be fused */
+    HR_TRY(hr_rewrite_fuse_sums(graph));
+    struct hr_tape *tape = hr_mem_alloc(1, sizeof *tape);
+    if (!tape)
+        return HR_E_MEMORY;
+    tape->options = *options;
+    struct hr_tape_build b = { .tape = tape, .graph = graph };
+    const enum hr_status status = fill(&b);
+    hr_mem_free(b.values);
+    hr_mem_free(b.uses);
+    hr_mem_free(b.norm_of);
+    hr_mem_free(b.absorbed);
+    hr_mem_free(b.records);
+    if (status == HR_OK)
+        *out = tape;
+    else
+        hr_tape_destroy(tape);
+    return status;
+}
+
+void hr_tape_destroy(struct hr_tape *tape)
+{
+    if (!tape)
+        return;
+    hr_mem_free(tape->arena);
+    hr_mem_free(tape->blocks);
+    hr_mem_free(tape->steps);
+    hr_mem_free(tape->params);
+    hr_arena_fini(&tape->names);
+    hr_mem_free(tape);
+}
+
+/* ---- Asking ---- */
+
+size_t hr_tape_param_count(const struct hr_tape *tape)
+{
+    return tape->param_count;
+}
+
+const struct hr_tape_param *hr_tape_param(const struct hr_tape *tape, size_t index)
+{
+    return &tape->params[index];
+}
+
+size_t hr_tape_floats(const struct hr_tape *tape)
+{
+    return tape->floats;
+}
+
+size_t hr_tape_arena_bytes(const struct hr_tape *tape)
+{
+    return tape->arena_bytes;
+}
+
+size_t hr_tape_batch(const struct hr_tape *tape)
+{
+    return tape->batch;
+}
+
+size_t hr_tape_classes(const struct hr_tape *tape)
+{
+    return tape->output.c;
+}
+
+enum hr_status hr_tape_load(const struct hr_tape *tape, const struct hr_store *store, float *params)
+{
+    for (size_t i = 0; i < tape->param_count; i++) {
+        const struct hr_tape_param *p = &tape->params[i];
+        const struct hr_tensor *t = hr_store_find(store, p->name);
+        if (!t || !hr_shape_equal(&t->shape, &p->shape))
+            return hr_fail(HR_E_MISMATCH, "%s: %s is wanted, the weights have %s", p->name,
+                           hr_shape_str(&p->shape).s, t ? hr_shape_str(&t->shape).s : "none");
+    }
+    memset(params, 0, tape->floats * sizeof *params);
+    for (size_t i = 0; i < tape->param_count; i++)
+        hr_tensor_to_f32(params + tape->params[i].offset,
+                         hr_store_find(store, tape->params[i].name));
+    return HR_OK;
+}
+
+enum hr_status hr_tape_save(const struct hr_tape *tape, const float *params, struct hr_store *store)
+{
+    for (size_t i = 0; i < tape->param_count; i++) {
+        const struct hr_tape_param *p = &tape->params[i];
+        void *data;
+        HR_TRY(hr_store_add_owned(store, p->name, HR_DTYPE_F32, &p->shape, &data));
+        memcpy(data, params + p->offset, p->count * sizeof *params);
+    }
+    return HR_OK;
+}
+
+void hr_tape_observe(struct hr_tape *tape, hr_tape_observer *observer, void *context)
+{
+    tape->observer = observer;
+    tape->observer_context = context;
+}
+
+/* ---- Running ---- */
+
+static void run_steps(const struct hr_tape_run *run, size_t first, size_t last)
+{
+    const struct hr_tape *t = run->tape;
+    const uint32_t fp = hr_fp_enter(); /* as the pool's workers, so that bits do not depend on it */
+    if (t->options.pool)
+        hr_pool_begin(t->options.pool);
+    for (size_t i = first; i < last; i++) {
+        const struct hr_tape_step *step = &t->steps[i];
+        const uint64_t before = t->observer ? hr_os_now_ns() : 0;
+        step->run(step, run);
+        if (t->observer)
+            t->observer(t->observer_context, step->name, step->kernel, hr_os_now_ns() - before);
+    }
+    if (t->options.pool)
+        hr_pool_end(t->options.pool);
+    hr_fp_leave(fp);
+}
+
+void hr_tape_forward(struct hr_tape *tape, float *params, size_t n, const float *x, float *logits)
+{
+    const struct hr_tape_run run = { .tape = tape, .n = n, .x = x, .params = params };
+    run_steps(&run, 0, tape->forward_count);
+    tape->last_n = n;
+    const float *const y = hr_tape_at(&run, tape->output.block);
+    for (size_t i = 0; i < n; i++)
+        memcpy(logits + i * tape->output.c, y + i * tape->output.stride,
+               tape->output.c * sizeof *logits);
+}
+
+void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits, float *gradients,
+                      float *dx)
+{
+    const struct hr_tape_run run = { .tape = tape,
+                                     .n = tape->last_n,
+                                     .dlogits = dlogits,
+                                     .params = params,
+                                     .gradients = gradients };
+    memset(gradients, 0, tape->floats * sizeof *gradients);
+    run_steps(&run, tape->forward_count, tape->step_count);
+    if (dx && tape->input.gradient >= 0) {
+        const struct hr_layout_call call = { .n = tape->last_n,
+                                             .c = tape->input.c,
+                                             .pixels = tape->input.h * tape->input.w,
+                                             .stride = tape->input.stride,
+                                             .x = hr_tape_at(&run, tape->input.gradient),
+                                             .y = dx };
+        tape->options.kernels->eltwise.to_nchw(&call, 0, tape->last_n * call.pixels);
+    }
+}
+
+const char *hr_tape_find_bad(struct hr_tape *tape, float *params, size_t n, const float *x)
+{
+    const struct hr_tape_run run = {
+        .tape = tape, .n = n, .x = x, .params = params, .keep_statistics = true
+    };
+    for (size_t i = 0; i < tape->forward_count; i++) {
+        const struct hr_tape_step *step = &tape->steps[i];
+        run_steps(&run, i, i + 1);
+        const float *const y = hr_tape_at(&run, step->writes);
+        for (size_t j = 0; j < n * step->floats; j++)
+            if (!isfinite(y[j]))
+                return step->name;
+    }
+    return NULL;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A tape while it is made, and how each operator becomes forward and backward steps. */
+#ifndef HR_TRAIN_TAPE_BUILD_H
+#define HR_TRAIN_TAPE_BUILD_H
+
+#include <stdint.h>
+
+#include "plan/memory.h"
+#include "train/tape.h"
+
+/* One run: what the steps share. */
+struct hr_tape_run {
+    const struct hr_tape *tape;
+    size_t n;
+    const float *x;            /* forward: pictures [n,3,h,w] */
+    const float *dlogits;      /* backward */
+    float *params, *gradients; /* flat */
+    bool keep_statistics;      /* leave the running statistics alone */
+};
+
+struct hr_tape_step {
+    const char *name;   /* of the layer */
+    const char *kernel; /* "norm_grad_avx2" */
+    void (*run)(const struct hr_tape_step *step, const struct hr_tape_run *run);
+    const void *detail;
+    int32_t writes; /* the block with the step's result, and its floats an image */
+    size_t floats;
+};
+
+/* A graph value on the tape, NHWC; vectors have one pixel. */
+struct hr_tape_value {
+    size_t c, h, w, stride;
+    int32_t block, gradient; /* -1 while there is none */
+    bool wants_gradient;
+};
+
+struct hr_tape {
+    struct hr_arena names; /* names and details */
+    struct hr_tape_options options;
+    struct hr_tape_param *params;
+    size_t param_count, floats;
+    struct hr_tape_step *steps; /* forward ones first */
+    size_t step_count, step_capacity, forward_count;
+    struct hr_block *blocks;
+    size_t block_count, block_capacity, arena_bytes;
+    uint8_t *arena;
+    size_t batch, last_n;
+    struct hr_tape_value input, output;
+    hr_tape_observer *observer;
+    void *observer_context;
+};
+
+/* What a node's backward half needs to know of its forward half. */
+struct hr_tape_build;
+typedef enum hr_status hr_tape_back_fn(struct hr_tape_build *b, const struct hr_node *node,
+                                       void *detail);
+struct hr_tape_record {
+    const struct hr_node *node;
+    hr_tape_back_fn *back;
+    void *detail;
+};
+
+struct hr_tape_build {
+    struct hr_tape *tape;
+    const struct hr_graph *graph;
+    struct hr_tape_value *values; /* by hr_value */
+    int32_t *uses;                /* by hr_value: readers, and one for the output */
+    int32_t *norm_of;             /* by node: the norm that does this node's work too, or -1 */
+    bool *absorbed;               /* by node: a later node does its work */
+    struct hr_tape_record *records;
+    size_t record_count;
+    bool failed; /* a block could not be made */
+};
+
+/* ---- What the operators share -----------------------------------------------------------------
+ */
+
+/* A block written by the step that comes next; -1 after a failure, which sticks until the step is
+ * appended.  `floats` for the whole batch. */
+int32_t hr_tape_block(struct hr_tape_build *b, size_t floats);
+/* The step that comes next reads a block. */
+int32_t hr_tape_use(struct hr_tape_build *b, int32_t block);
+/* The block of a value's result, or of its gradient with *add telling whether it holds something
+ * already. */
+int32_t hr_tape_result(struct hr_tape_build *b, hr_value value);
+int32_t hr_tape_gradient(struct hr_tape_build *b, hr_value value, bool *add);
+size_t hr_tape_value_floats(const struct hr_tape *tape, const struct hr_tape_value *value);
+
+void *hr_tape_detail(struct hr_tape_build *b, const void *detail, size_t bytes);
+enum hr_status hr_tape_step(struct hr_tape_build *b,
+                            const struct hr_tape_step *step) HR_WARN_UNUSED;
+enum hr_status hr_tape_record(struct hr_tape_build *b, const struct hr_node *node,
+                              hr_tape_back_fn *back, void *detail) HR_WARN_UNUSED;
+const char *hr_tape_kernel_name(struct hr_tape_build *b, const char *job);
+
+float *hr_tape_at(const struct hr_tape_run *run, int32_t block); /* NULL for -1 */
+unsigned hr_tape_threads(const struct hr_tape_run *run);
+/* fn over [0, count) in parts: fn(context, first, last). */
+typedef void hr_range_fn(const void *context, size_t first, size_t last);
+void hr_tape_ranges(const struct hr_tape_run *run, hr_range_fn *fn, const void *context,
+                    size_t count, size_t floats_each);
+void hr_tape_tasks(const struct hr_tape_run *run, hr_task_fn *fn, void *context, size_t tasks);
+
+/* ---- The operators -----------------------------------------------------------------------------
+ */
+
+typedef enum hr_status hr_tape_lower_fn(struct hr_tape_build *b, const struct hr_node *node);
+hr_tape_lower_fn hr_tape_conv;                                              /* tape_conv.c */
+hr_tape_lower_fn hr_tape_norm;                                              /* tape_norm.c */
+hr_tape_lower_fn hr_tape_sum, hr_tape_pool, hr_tape_sigmoid, hr_tape_scale; /* tape_eltwise.c */
+
+/* The norm of `norm`, with what `last` does behind it: a ReLU, or an addition, or nothing. */
+enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *norm,
+                                 const struct hr_node *last) HR_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Convolutions and linear layers on the tape.  A linear layer is a 1x1 convolution of one pixel.
+ * Weights change with every step, so each run packs them anew into scratch memory; the gradient of
+ * the input is the forward convolution of kernel/conv_grad.h on the same kernels. */
+#include <string.h>
+
+#include "train/tape_build.h"
+
+/* One convolution as the kernels of conv.h compute it, from weights of this step. */
+struct product {
+    const struct hr_conv_kernel *kernel;
+    struct hr_conv_shape shape;
+    int32_t packed, scratch;
+};
+
+struct conv_detail {
+    struct product forward, dgrad;
+    bool linear, dx_add;
+    size_t weight, bias, weight_count; /* offsets of the parameters; bias SIZE_MAX without */
+    int32_t x, y, dx, dy;
+    int32_t turned; /* weights in the order that is packed, for the step at hand */
+    int32_t turned_back, z, parts;
+    size_t h, w, x_stride; /* the input's plane */
+};
+
+/* ---- Running a convolution ---- */
+
+struct product_job {
+    const struct product *product;
+    struct hr_conv_call call;
+    const float *w, *bias;
+    void *packed;
+};
+
+static void pack_task(void *context, size_t task, size_t task_count)
+{
+    const struct product_job *job = context;
+    job->product->kernel->pack(job->packed, &job->product->shape, job->w, NULL, job->bias, task,
+                               task_count);
+}
+
+static void prepare_task(void *context, size_t task, size_t task_count)
+{
+    const struct product_job *job = context;
+    job->product->kernel->prepare(&job->call, task, task_count);
+}
+
+static void run_task(void *context, size_t task, size_t task_count)
+{
+    const struct product_job *job = context;
+    job->product->kernel->run(&job->call, task, task_count);
+}
+
+static void run_product(const struct hr_tape_run *run, const struct product *p, const float *x,
+                        const float *w, const float *bias, float *y)
+{
+    struct product_job job = { .product = p,
+                               .call = { .shape = &p->shape,
+                                         .n = run->n,
+                                         .x = x,
+                                         .residual = p->shape.residual ? y : NULL,
+                                         .y = y,
+                                         .packed = hr_tape_at(run, p->packed),
+                                         .scratch = hr_tape_at(run, p->scratch) },
+                               .w = w,
+                               .bias = bias,
+                               .packed = hr_tape_at(run, p->packed) };
+    const struct hr_conv_kernel *const k = p->kernel;
+    const size_t threads = hr_tape_threads(run);
+    hr_tape_tasks(run, pack_task, &job, 4 * threads);
+    const size_t prepare = k->prepare ? k->prepare_tasks(&p->shape, run->n, threads) : 0;
+    if (prepare > 0)
+        hr_tape_tasks(run, prepare_task, &job, prepare);
+    hr_tape_tasks(run, run_task, &job, k->tasks(&p->shape, run->n, threads));
+}
+
+/* ---- The steps ---- */
+
+struct transpose {
+    const float *from; /* [c][k] */
+    float *to;         /* [k][c] */
+    size_t c, k;
+};
+
+static void transpose_rows(const void *context, size_t first, size_t last)
+{
+    const struct transpose *t = context;
+    for (size_t k = first; k < last; k++)
+        for (size_t c = 0; c < t->c; c++)
+            t->to[k * t->c + c] = t->from[c * t->k + k];
+}
+
+static void run_forward(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct conv_detail *d = step->detail;
+    const float *w = run->params + d->weight;
+    if (d->linear) {
+        const struct transpose t = { w, hr_tape_at(run, d->turned), d->forward.shape.c,
+                                     d->forward.shape.k };
+        hr_tape_ranges(run, transpose_rows, &t, t.k, t.c);
+        w = t.to;
+    }
+    run_product(run, &d->forward, hr_tape_at(run, d->x), w,
+                d->bias == SIZE_MAX ? NULL : run->params + d->bias, hr_tape_at(run, d->y));
+}
+
+struct turn {
+    const struct conv_detail *detail;
+    const float *w;
+    float *out;
+};
+
+static void turn_rows(const void *context, size_t first, size_t last)
+{
+    const struct turn *t = context;
+    hr_dgrad_turn(t->out, &t->detail->forward.shape, t->w, first, last);
+}
+
+struct shuffle {
+    const struct hr_tape_run *run;
+    struct hr_shuffle_call call;
+};
+
+static void shuffle_rows(const void *context, size_t first, size_t last)
+{
+    const struct shuffle *s = context;
+    s->run->tape->options.kernels->train.eltwise.shuffle(&s->call, first, last);
+}
+
+static void run_dgrad(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct conv_detail *d = step->detail;
+    const struct hr_conv_shape *const s = &d->dgrad.shape;
+    const struct turn t = { d, run->params + d->weight, hr_tape_at(run, d->turned_back) };
+    if (!d->linear) /* those are stored as [in][out]: turned already */
+        hr_tape_ranges(run, turn_rows, &t, s->k, s->c * (size_t)(s->kernel * s->kernel));
+    float *const out = hr_tape_at(run, d->z >= 0 ? d->z : d->dx);
+    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), d->linear ? t.w : t.out, NULL, out);
+    if (d->z < 0)
+        return;
+    const struct shuffle shuffle = { run,
+                                     { .n = run->n,
+                                       .h = d->h,
+                                       .w = d->w,
+                                       .x_stride = d->x_stride,
+                                       .stride = (size_t)d->forward.shape.stride,
+                                       .z = out,
+                                       .dx = hr_tape_at(run, d->dx),
+                                       .add = d->dx_add } };
+    hr_tape_ranges(run, shuffle_rows, &shuffle, run->n * d->h, 2 * d->w * d->x_stride);
+}
+
+struct wgrad {
+    const struct hr_tape_run *run;
+    struct hr_wgrad_call call;
+    float *dw;
+    bool linear;
+};
+
+static void wgrad_pieces(const void *context, size_t first, size_t last)
+{
+    const struct wgrad *g = context;
+    g->run->tape->options.kernels->train.wgrad->run(&g->call, first, last);
+}
+
+static void wgrad_finish(const void *context, size_t first, size_t last)
+{
+    const struct wgrad *g = context;
+    hr_wgrad_finish(&g->call, g->dw, first, last);
+}
+
+/* Gradient of the bias: the sum of dy over images and pixels, in double. */
+static void bias_gradient(const struct hr_wgrad_call *call, float *db)
+{
+    const struct hr_conv_shape *const s = call->shape;
+    for (size_t k = 0; k < s->k; k++) {
+        double sum = 0.0;
+        for (size_t p = 0; p < call->n * s->oh * s->ow; p++)
+            sum += (double)call->dy[p * s->y_stride + k];
+        db[k] = (float)sum;
+    }
+}
+
+static void run_wgrad(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct conv_detail *d = step->detail;
+    const struct hr_conv_shape *const s = &d->forward.shape;
+    struct wgrad g = { .run = run,
+                       .call = { .shape = s,
+                                 .n = run->n,
+                                 .x = hr_tape_at(run, d->x),
+                                 .dy = hr_tape_at(run, d->dy),
+                                 .parts = hr_tape_at(run, d->parts) },
+                       .dw = run->gradients + d->weight };
+    const size_t pieces = run->tape->options.kernels->train.wgrad->pieces(s, run->n);
+    hr_tape_ranges(run, wgrad_pieces, &g, pieces, run->n * s->oh * s->ow);
+    if (d->linear) { /* [c][k] as they are stored, in rows of y_stride */
+        const size_t part = s->c * s->y_stride, chunks = hr_wgrad_chunks(s, run->n);
+        for (size_t c = 0; c < s->c; c++)
+            for (size_t k = 0; k < s->k; k++) {
+                float sum = g.call.parts[c * s->y_stride + k];
+                for (size_t q = 1; q < chunks; q++)
+                    sum += g.call.parts[q * part + c * s->y_stride + k];
+                g.dw[c * s->k + k] = sum;
+            }
+    } else {
+        hr_tape_ranges(run, wgrad_finish, &g, s->k, s->c * (size_t)(s->kernel * s->kernel));
+    }
+    if (d->bias != SIZE_MAX)
+        bias_gradient(&g.call, run->gradients + d->bias);
+}
+
+/* ---- Making them ---- */
+
+static struct hr_conv_shape shape_of(const struct hr_tape_build *b, const struct hr_node *node)
+{
+    const struct hr_tape_value *x = &b->values[node->in[0]], *y = &b->values[node->out];
+    const bool linear = node->op == HR_OP_LINEAR;
+    return (struct hr_conv_shape){
+        .h = x->h,
+        .w = x->w,
+        .c = x->c,
+        .oh = y->h,
+        .ow = y->w,
+        .k = y->c,
+        .x_stride = x->stride,
+        .y_stride = y->stride,
+        .kernel = linear ? 1 : node->attr.kernel,
+        .stride = linear ? 1 : node->attr.stride,
+        .pad = linear ? 0 : node->attr.pad,
+    };
+}
+
+static unsigned threads_of(const struct hr_tape *t)
+{
+    return t->options.pool ? hr_pool_threads(t->options.pool) : 1;
+}
+
+/* The cheapest kernel that applies. */
+static enum hr_status choose(struct hr_tape_build *b, const struct hr_node *node, struct product *p)
+{
+    const struct hr_kernels *k = b->tape->options.kernels;
+    double best = 0.0;
+    p->kernel = NULL;
+    for (size_t i = 0; i < k->conv_count; i++) {
+        const struct hr_conv_kernel *kernel = k->conv[i];
+        if (kernel->x_layout != HR_LAYOUT_NHWC || kernel->y_layout != HR_LAYOUT_NHWC ||
+            (b->tape->options.exact && !kernel->exact) || !kernel->applies(&p->shape))
+            continue;
+        const double cost = kernel->cost(&p->shape, b->tape->batch);
+        if (!p->kernel || cost < best) {
+            p->kernel = kernel;
+            best = cost;
+        }
+    }
+    if (!p->kernel)
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "%s: no kernel computes a convolution of %zu channels, "
+                       "%dx%d, stride %d",
+                       node->name, p->shape.c, p->shape.kernel, p->shape.kernel, p->shape.stride);
+    return HR_OK;
+}
+
+static void make_scratch(struct hr_tape_build *b, struct product *p)
+{
+    const size_t scratch = p->kernel->scratch_bytes(&p->shape, b->tape->batch, threads_of(b->tape));
+    p->packed = hr_tape_block(b, p->kernel->packed_bytes(&p->shape) / sizeof(float));
+    p->scratch = scratch ? hr_tape_block(b, (scratch + 3) / sizeof(float)) : -1;
+}
+
+static enum hr_status back_wgrad(struct hr_tape_build *b, const struct hr_node *node,
+                                 struct conv_detail *d)
+{
+    d->parts = hr_tape_block(b, hr_wgrad_floats(&d->forward.shape, b->tape->batch));
+    (void)hr_tape_use(b, d->x);
+    (void)hr_tape_use(b, d->dy);
+    return hr_tape_step(
+        b, &(struct hr_tape_step){ .name = node->name,
+                                   .kernel = b->tape->options.kernels->train.wgrad->name,
+                                   .run = run_wgrad,
+                                   .detail = d,
+                                   .writes = -1 });
+}
+
+static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *node,
+                                 struct conv_detail *d)
+{
+    const struct hr_tape_value *x = &b->values[node->in[0]];
+    (void)hr_tape_use(b, d->dy);
+    d->dx = hr_tape_gradient(b, node->in[0], &d->dx_add);
+    d->dgrad.shape = hr_dgrad_shape(&d->forward.shape);
+    const struct hr_conv_shape *const s = &d->dgrad.shape;
+    d->dgrad.shape.residual = d->dx_add && d->forward.shape.stride == 1;
+    HR_TRY(choose(b, node, &d->dgrad));
+    make_scratch(b, &d->dgrad);
+    d->turned_back = d->z = -1;
+    if (!d->linear)
+        d->turned_back = hr_tape_block(b, s->k * s->c * (size_t)(s->kernel * s->kernel));
+    if (d->forward.shape.stride > 1)
+        d->z = hr_tape_block(b, b->tape->batch * s->oh * s->ow * s->y_stride);
+    return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
+                                                   .kernel = d->dgrad.kernel->name,
+                                                   .run = run_dgrad,
+                                                   .detail = d,
+                                                   .writes = d->dx,
+                                                   .floats = x->h * x->w * x->stride });
+}
+
+static enum hr_status back_conv(struct hr_tape_build *b, const struct hr_node *node, void *detail)
+{
+    struct conv_detail *d = detail;
+    d->dy = b->values[node->out].gradient;
+    HR_TRY(back_wgrad(b, node, d));
+    return b->values[node->in[0]].wants_gradient ? back_dgrad(b, node, d) : HR_OK;
+}
+
+enum hr_status hr_tape_conv(struct hr_tape_build *b, const struct hr_node *node)
+{
+    const struct hr_tape *t = b->tape;
+    const hr_param weight = node->param[HR_ROLE_WEIGHT], bias = node->param[HR_ROLE_BIAS];
+    const struct hr_tape_value *x = &b->values[node->in[0]], *y = &b->values[node->out];
+    struct conv_detail detail = { .linear = node->op == HR_OP_LINEAR,
+                                  .weight = t->params[weight].offset,
+                                  .weight_count = t->params[weight].count,
+                                  .bias = bias == HR_NONE ? SIZE_MAX : t->params[bias].offset,
+                                  .h = x->h,
+                                  .w = x->w,
+                                  .x_stride = x->stride,
+                                  .turned = -1 };
+    detail.forward.shape = shape_of(b, node);
+    HR_TRY(choose(b, node, &detail.forward));
+    detail.x = hr_tape_use(b, x->block);
+    detail.y = hr_tape_result(b, node->out);
+    make_scratch(b, &detail.forward);
+    if (detail.linear)
+        detail.turned = hr_tape_block(b, detail.weight_count);
+    struct conv_detail *const d = hr_tape_detail(b, &detail, sizeof detail);
+    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
+                                                   .kernel = detail.forward.kernel->name,
+                                                   .run = run_forward,
+                                                   .detail = d,
+                                                   .writes = detail.y,
+                                                   .floats = y->h * y->w * y->stride }));
+    return hr_tape_record(b, node, back_conv, d);
+}

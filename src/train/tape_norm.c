@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Batch normalisation on the tape, with the addition and the ReLU behind it in the same pass.  Its
+ * result without those is never stored: the gradient needs the norm's input and the end result. */
+#include <math.h>
+#include <string.h>
+
+#include "train/tape_build.h"
+
+struct norm_detail {
+    size_t c, stride, pixels; /* pixels of one image */
+    size_t gamma, beta, mean, variance;
+    double epsilon;
+    bool relu, dx_add, dresidual_add;
+    int32_t x, y, residual, dy, dx, dresidual;
+    int32_t partial, partial_back, state, state_back;
+};
+
+/* What forward leaves for backward: mean and variance in double, and the float forms of the
+ * kernels.  Of the backward pass: the two sums, and its three coefficients. */
+struct state {
+    double *first, *second;
+    float *one, *two, *three;
+};
+#define STATE_FLOATS 7 /* a channel: two doubles, three floats */
+
+static struct state state_at(const struct hr_tape_run *run, int32_t block, size_t stride)
+{
+    float *const at = hr_tape_at(run, block);
+    double *const wide = (double *)(void *)at;
+    return (struct state){ wide, wide + stride, at + 4 * stride, at + 5 * stride, at + 6 * stride };
+}
+
+struct pass {
+    const struct hr_norm_kernels *kernels;
+    struct hr_norm_call call;
+    struct state state;
+};
+
+static void stats_blocks(const void *context, size_t first, size_t last)
+{
+    const struct pass *p = context;
+    p->kernels->stats(&p->call, first, last);
+}
+
+static void join_stats(const void *context, size_t first, size_t last)
+{
+    const struct pass *p = context;
+    hr_norm_join_stats(&p->call, p->state.first, p->state.second, first, last);
+}
+
+static void apply_pixels(const void *context, size_t first, size_t last)
+{
+    const struct pass *p = context;
+    p->kernels->apply(&p->call, first, last);
+}
+
+static void grad_sums(const void *context, size_t first, size_t last)
+{
+    const struct pass *p = context;
+    p->kernels->grad_sums(&p->call, first, last);
+}
+
+static void join_grad(const void *context, size_t first, size_t last)
+{
+    const struct pass *p = context;
+    hr_norm_join_grad(&p->call, p->state.first, p->state.second, first, last);
+}
+
+static void grad_pixels(const void *context, size_t first, size_t last)
+{
+    const struct pass *p = context;
+    p->kernels->grad(&p->call, first, last);
+}
+
+static struct hr_norm_call call_of(const struct norm_detail *d, const struct hr_tape_run *run,
+                                   const struct state *state, int32_t partial)
+{
+    return (struct hr_norm_call){ .pixels = run->n * d->pixels,
+                                  .stride = d->stride,
+                                  .x = hr_tape_at(run, d->x),
+                                  .mean = state->one,
+                                  .partial = hr_tape_at(run, partial),
+                                  .y = hr_tape_at(run, d->y),
+                                  .relu = d->relu };
+}
+
+static void move(float *running, double batch, double momentum)
+{
+    *running = (float)(momentum * (double)*running + (1.0 - momentum) * batch);
+}
+
+/* The float forms of a batch's statistics, and the running ones. */
+static void use_statistics(const struct norm_detail *d, const struct hr_tape_run *run,
+                           const struct state *s)
+{
+    const struct hr_tape_options *o = &run->tape->options;
+    const double momentum = (double)o->momentum, count = (double)(run->n * d->pixels);
+    const double wider = o->unbiased && count > 1.0 ? count / (count - 1.0) : 1.0;
+    memset(s->one, 0, 3 * d->stride * sizeof *s->one);
+    for (size_t i = 0; i < d->c; i++) {
+        s->one[i] = (float)s->first[i];
+        s->two[i] = (float)((double)run->params[d->gamma + i] / sqrt(s->second[i] + d->epsilon));
+        s->three[i] = run->params[d->beta + i];
+        if (!run->keep_statistics) {
+            move(&run->params[d->mean + i], s->first[i], momentum);
+            move(&run->params[d->variance + i], s->second[i] * wider, momentum);
+        }
+    }
+}
+
+static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct norm_detail *d = step->detail;
+    struct pass p = { .kernels = &run->tape->options.kernels->train.norm,
+                      .state = state_at(run, d->state, d->stride) };
+    p.call = call_of(d, run, &p.state, d->partial);
+    p.call.scale = p.state.two;
+    p.call.shift = p.state.three;
+    p.call.residual = hr_tape_at(run, d->residual);
+    const size_t blocks = hr_norm_blocks(p.call.pixels);
+    hr_tape_ranges(run, stats_blocks, &p, blocks, HR_NORM_BLOCK * d->stride);
+    hr_tape_ranges(run, join_stats, &p, d->stride, blocks * HR_NORM_SUMS);
+    use_statistics(d, run, &p.state);
+    hr_tape_ranges(run, apply_pixels, &p, p.call.pixels, 2 * d->stride);
+}
+
+/* dx = gamma / s * (g - sum g / N - (x - m) / s^2 * sum (g (x - m)) / N), s^2 = variance +
+ * epsilon, as the three coefficients of the kernel; and the gradients of gamma and beta. */
+static void use_sums(const struct norm_detail *d, const struct hr_tape_run *run,
+                     const struct state *forward, const struct state *s)
+{
+    const double count = (double)(run->n * d->pixels);
+    memset(s->one, 0, 3 * d->stride * sizeof *s->one);
+    for (size_t i = 0; i < d->c; i++) {
+        const double inverse = 1.0 / sqrt(forward->second[i] + d->epsilon);
+        const double a = (double)run->params[d->gamma + i] * inverse;
+        s->one[i] = (float)a;
+        s->two[i] = (float)(-a * inverse * inverse * s->second[i] / count);
+        s->three[i] = (float)(-a * s->first[i] / count);
+        run->gradients[d->gamma + i] = (float)(s->second[i] * inverse);
+        run->gradients[d->beta + i] = (float)s->first[i];
+    }
+}
+
+static void run_norm_grad(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct norm_detail *d = step->detail;
+    const struct state forward = state_at(run, d->state, d->stride);
+    struct pass p = { .kernels = &run->tape->options.kernels->train.norm,
+                      .state = state_at(run, d->state_back, d->stride) };
+    p.call = call_of(d, run, &forward, d->partial_back);
+    p.call.dy = hr_tape_at(run, d->dy);
+    p.call.a = p.state.one;
+    p.call.b = p.state.two;
+    p.call.c = p.state.three;
+    p.call.dx = hr_tape_at(run, d->dx);
+    p.call.dx_add = d->dx_add;
+    p.call.dresidual = hr_tape_at(run, d->dresidual);
+    p.call.dresidual_add = d->dresidual_add;
+    const size_t blocks = hr_norm_blocks(p.call.pixels);
+    hr_tape_ranges(run, grad_sums, &p, blocks, 2 * HR_NORM_BLOCK * d->stride);
+    hr_tape_ranges(run, join_grad, &p, d->stride, blocks * HR_NORM_SUMS);
+    use_sums(d, run, &forward, &p.state);
+    hr_tape_ranges(run, grad_pixels, &p, p.call.pixels, 3 * d->stride);
+}
+
+/* ---- Making them ---- */
+
+struct made {
+    struct norm_detail detail; /* first: it is what the steps get */
+    hr_value from, beside;     /* the norm's input, and what is added */
+};
+
+static size_t partial_floats(const struct hr_tape_build *b, const struct norm_detail *d)
+{
+    return hr_norm_blocks(b->tape->batch * d->pixels) * HR_NORM_SUMS * d->stride;
+}
+
+static enum hr_status back_norm(struct hr_tape_build *b, const struct hr_node *node, void *detail)
+{
+    struct made *m = detail;
+    struct norm_detail *d = &m->detail;
+    d->dy = hr_tape_use(b, b->values[node->out].gradient);
+    (void)hr_tape_use(b, d->x);
+    (void)hr_tape_use(b, d->state);
+    if (d->relu)
+        (void)hr_tape_use(b, d->y);
+    d->dx = hr_tape_gradient(b, m->from, &d->dx_add);
+    d->dresidual = -1;
+    if (m->beside != HR_NONE)
+        d->dresidual = hr_tape_gradient(b, m->beside, &d->dresidual_add);
+    d->partial_back = hr_tape_block(b, partial_floats(b, d));
+    d->state_back = hr_tape_block(b, STATE_FLOATS * d->stride);
+    return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
+                                                   .kernel = hr_tape_kernel_name(b, "norm_grad"),
+                                                   .run = run_norm_grad,
+                                                   .detail = d,
+                                                   .writes = d->dx,
+                                                   .floats = d->pixels * d->stride });
+}
+
+enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *norm,
+                                 const struct hr_node *last)
+{
+    const struct hr_tape *t = b->tape;
+    const struct hr_tape_value *x = &b->values[norm->in[0]];
+    struct made made = { .from = norm->in[0], .beside = HR_NONE };
+    if (last->op == HR_OP_SUM)
+        made.beside = last->in[0] == norm->out ? last->in[1] : last->in[0];
+    made.detail = (struct norm_detail){
+        .c = x->c,
+        .stride = x->stride,
+        .pixels = x->h * x->w,
+        .gamma = t->params[norm->param[HR_ROLE_GAMMA]].offset,
+        .beta = t->params[norm->param[HR_ROLE_BETA]].offset,
+        .mean = t->params[norm->param[HR_ROLE_MEAN]].offset,
+        .variance = t->params[norm->param[HR_ROLE_VARIANCE]].offset,
+        .epsilon = (double)norm->attr.epsilon,
+        .relu = last->op == HR_OP_RELU || last->attr.relu,
+        .residual = -1,
+    };
+    struct norm_detail *d = &made.detail;
+    d->x = hr_tape_use(b, x->block);
+    if (made.beside != HR_NONE)
+        d->residual = hr_tape_use(b, b->values[made.beside].block);
+    d->y = hr_tape_result(b, last->out);
+    d->partial = hr_tape_block(b, partial_floats(b, d));
+    d->state = hr_tape_block(b, STATE_FLOATS * d->stride);
+    struct made *const m = hr_tape_detail(b, &made, sizeof made);
+    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = norm->name,
+                                                   .kernel = hr_tape_kernel_name(b, "norm"),
+                                                   .run = run_norm,
+                                                   .detail = m ? &m->detail : NULL,
+                                                   .writes = d->y,
+                                                   .floats = d->pixels * d->stride }));
+    return hr_tape_record(b, last, back_norm, m);
+}
+
+enum hr_status hr_tape_norm(struct hr_tape_build *b, const struct hr_node *node)
+{
+    return hr_tape_norm_with(b, node, node);
+}

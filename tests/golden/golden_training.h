@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Golden training runs (tests/golden/training): losses, gradients, weights of a few steps. */
+#ifndef GOLDEN_TRAINING_H
+#define GOLDEN_TRAINING_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "kernel/kernel.h"
+
+/* Has the file a loss curve and gradients? */
+bool golden_is_training(const json_t *json);
+
+/* Trains the network that the file describes and compares; prints one line, or more with
+ * `verbose`.  False if anything differs or the file cannot be read. */
+bool golden_training_check(const json_t *json, const char *name, const struct hr_kernels *kernels,
+                           unsigned threads, bool fast);
+
+#endif
