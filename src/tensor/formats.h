@@ -5,8 +5,11 @@
 #ifndef HR_TENSOR_FORMATS_H
 #define HR_TENSOR_FORMATS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
+#include "base/bytes.h"
+#include "base/text.h"
 #include "tensor/store.h"
 
 enum hr_status hr_safetensors_read(struct hr_store *store, const void *data, size_t size,
@@ -25,6 +28,15 @@ enum hr_status hr_torch_zip_write(const struct hr_store *store, const char *path
 bool hr_torch_legacy_magic(const void *data, size_t size);
 enum hr_status hr_torch_legacy_read(struct hr_store *store, const void *data, size_t size,
                                     const char *name) HR_WARN_UNUSED;
+
+/* The store's metadata as a JSON object of strings, and as its text. */
+#define HR_METADATA_NAME "hrnet.json" /* of that text in a Paddle or PyTorch file */
+enum hr_status hr_metadata_add(struct hr_store *store, const json_t *object,
+                               const char *file) HR_WARN_UNUSED;
+enum hr_status hr_metadata_parse(struct hr_store *store, struct hr_span text,
+                                 const char *file) HR_WARN_UNUSED;
+enum hr_status hr_metadata_object(json_t **out, const struct hr_store *store) HR_WARN_UNUSED;
+enum hr_status hr_metadata_print(struct hr_text *out, const struct hr_store *store) HR_WARN_UNUSED;
 
 /* Writes tensor `index` row-major and little-endian to the file; false after a write error. */
 bool hr_tensor_stream(const struct hr_store *store, size_t index, FILE *file);

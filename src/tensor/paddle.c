@@ -12,6 +12,7 @@
 
 #define NAME_TABLE  "StructuredToParameterName@@"
 #define SLICE_TABLE "UnpackBigParamInfor@@"
+#define TRAILER     "\x80\x04}X\x0a\0\0\0" HR_METADATA_NAME
 #define DICT_DEPTH  4 /* state dicts are flat; optimizer files nest twice */
 
 static const char *const allowed[] = {
@@ -333,6 +334,22 @@ static enum hr_status add_root(struct paddle_file *f, const struct hr_pickle *ro
     return HR_OK;
 }
 
+/* Our files end in a second pickle, {"hrnet.json": metadata}: Python's and Paddle's loaders stop
+ * after the first. */
+static enum hr_status read_trailer(struct paddle_file *f, struct hr_arena *arena,
+                                   struct hr_reader *reader)
+{
+    struct hr_pickle *root;
+    if (hr_reader_left(reader) < sizeof TRAILER - 1 ||
+        memcmp(reader->data + reader->pos, TRAILER, sizeof TRAILER - 1) != 0)
+        return HR_OK;
+    HR_TRY(hr_pickle_load(&root, arena, reader, NULL, 0));
+    const struct hr_pickle *text = hr_pickle_get(root, HR_METADATA_NAME);
+    if (!text || text->kind != HR_PICKLE_STRING)
+        return hr_fail(HR_E_FORMAT, "%s: its " HR_METADATA_NAME " is no text", f->name);
+    return hr_metadata_parse(f->store, text->bytes, f->name);
+}
+
 enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t size,
                               const char *name)
 {
@@ -343,6 +360,8 @@ enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t s
     enum hr_status status = hr_pickle_load(&root, &arena, &reader, allowed, HR_COUNT(allowed));
     if (status == HR_OK)
         status = add_root(&f, root);
+    if (status == HR_OK)
+        status = read_trailer(&f, &arena, &reader);
     hr_arena_fini(&arena);
     return status;
 }
@@ -449,6 +468,21 @@ static void put_name_table(struct hr_buffer *b, const struct hr_store *store)
     put_codes(b, "u");
 }
 
+static enum hr_status put_trailer(struct hr_buffer *b, const struct hr_store *store)
+{
+    struct hr_text text = { 0 };
+    if (hr_store_meta_count(store) == 0)
+        return HR_OK;
+    const enum hr_status status = hr_metadata_print(&text, store);
+    if (status == HR_OK) {
+        hr_buffer_put(b, TRAILER, sizeof TRAILER - 1);
+        put_text(b, text.data);
+        put_codes(b, "s.");
+    }
+    hr_text_fini(&text);
+    return status;
+}
+
 static enum hr_status write_all(struct writer *w, const struct hr_store *store)
 {
     put_codes(&w->b, "\x80\x04}(");
@@ -461,6 +495,7 @@ static enum hr_status write_all(struct writer *w, const struct hr_store *store)
     }
     put_name_table(&w->b, store);
     put_codes(&w->b, "u.");
+    HR_TRY(put_trailer(&w->b, store));
     HR_TRY(w->b.status);
     (void)flush(w);
     return HR_OK;

@@ -120,21 +120,6 @@ static enum hr_status check_ranges(struct range *ranges, size_t count, size_t da
     return HR_OK;
 }
 
-static enum hr_status read_metadata(struct hr_store *store, json_t *metadata, const char *file)
-{
-    const char *key;
-    json_t *value;
-    if (!json_is_object(metadata))
-        return hr_fail(HR_E_FORMAT, "%s: __metadata__ is not an object", file);
-    json_object_foreach(metadata, key, value)
-    {
-        if (!json_is_string(value))
-            return hr_fail(HR_E_FORMAT, "%s: metadata '%.200s' is not a string", file, key);
-        HR_TRY(hr_store_set_meta(store, key, json_string_value(value)));
-    }
-    return HR_OK;
-}
-
 static enum hr_status read_header(struct hr_store *store, json_t *header, struct hr_span data,
                                   const char *file)
 {
@@ -148,7 +133,7 @@ static enum hr_status read_header(struct hr_store *store, json_t *header, struct
     json_object_foreach(header, key, value)
     {
         if (strcmp(key, "__metadata__") == 0) {
-            status = read_metadata(store, value, file);
+            status = hr_metadata_add(store, value, file);
         } else {
             ranges[count].name = key;
             status = read_entry(store, &ranges[count++], value, data, file);
@@ -213,14 +198,8 @@ static enum hr_status add_entry(json_t *header, const struct hr_store *store, si
 
 static enum hr_status add_metadata(json_t *header, const struct hr_store *store)
 {
-    json_t *metadata = json_object();
-    for (size_t i = 0; i < hr_store_meta_count(store); i++) {
-        const char *key = hr_store_meta_key(store, i);
-        if (json_object_set_new(metadata, key, json_string(hr_store_meta(store, key))) != 0) {
-            json_decref(metadata);
-            return hr_fail(HR_E_FORMAT, "metadata '%.200s' is not UTF-8", key);
-        }
-    }
+    json_t *metadata;
+    HR_TRY(hr_metadata_object(&metadata, store));
     if (json_object_set_new(header, "__metadata__", metadata) != 0)
         return hr_fail(HR_E_MEMORY, "out of memory");
     return HR_OK;

@@ -326,6 +326,7 @@ static enum hr_status read_zip(struct torch_file *f, const void *data, size_t si
     HR_TRY(hr_zip_list(&entries, &count, &f->arena, data, size, f->name));
     const struct hr_zip_entry *pickle = find_entry(entries, count, "data.pkl");
     const struct hr_zip_entry *order = find_entry(entries, count, "byteorder");
+    const struct hr_zip_entry *metadata = find_entry(entries, count, HR_METADATA_NAME);
     if (!pickle)
         return hr_fail(HR_E_FORMAT, "%s: a zip without data.pkl is no PyTorch file%s", f->name,
                        find_entry(entries, count, "code") ? " (TorchScript?)" : "");
@@ -333,6 +334,10 @@ static enum hr_status read_zip(struct torch_file *f, const void *data, size_t si
         HR_TRY(entry_bytes(f, order, &text));
         if (text.size < 6 || memcmp(text.data, "little", 6) != 0)
             return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->name);
+    }
+    if (metadata) {
+        HR_TRY(entry_bytes(f, metadata, &text));
+        HR_TRY(hr_metadata_parse(f->store, text, f->name));
     }
     HR_TRY(list_storages(f, entries, count));
     HR_TRY(entry_bytes(f, pickle, &text));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Writes a state dict as torch.save does since 1.6: a stored zip of data.pkl (protocol 2), one
- * entry a tensor, version and byteorder; payloads start at multiples of 64. */
+ * entry a tensor, version and byteorder; payloads start at multiples of 64.  Metadata is one more
+ * entry, which torch.load does not look at. */
 #include <stdio.h>
 #include <string.h>
 
@@ -93,6 +94,18 @@ static enum hr_status add_payload(struct hr_zip_writer *zip, const struct hr_sto
     return status;
 }
 
+static enum hr_status add_metadata(struct hr_zip_writer *zip, const struct hr_store *store)
+{
+    struct hr_text text = { 0 };
+    if (hr_store_meta_count(store) == 0)
+        return HR_OK;
+    enum hr_status status = hr_metadata_print(&text, store);
+    if (status == HR_OK)
+        status = hr_zip_add(zip, "archive/" HR_METADATA_NAME, text.data, text.size, PAYLOAD_ALIGN);
+    hr_text_fini(&text);
+    return status;
+}
+
 static enum hr_status write_archive(struct hr_zip_writer *zip, const struct hr_store *store)
 {
     struct hr_buffer pickle = { 0 };
@@ -110,6 +123,8 @@ static enum hr_status write_archive(struct hr_zip_writer *zip, const struct hr_s
         status = hr_zip_add(zip, "archive/byteorder", "little", 6, PAYLOAD_ALIGN);
     for (size_t i = 0; i < hr_store_count(store) && status == HR_OK; i++)
         status = add_payload(zip, store, i);
+    if (status == HR_OK)
+        status = add_metadata(zip, store);
     if (status == HR_OK)
         status = hr_zip_add(zip, "archive/version", "3\n", 2, PAYLOAD_ALIGN);
     hr_buffer_fini(&pickle);
