@@ -86,7 +86,7 @@ struct hrnet_zoo_entry {
     const char *architecture;  /**< same as name for an architecture */
     uint64_t parameters;       /**< trainable, 1000 classes */
     uint64_t multiply_adds;    /**< 224x224 */
-    const char *url, *file;    /**< NULL for an architecture */
+    const char *url, *file;    /**< NULL for an architecture; url: and where none can be fetched */
     const char *sha256_prefix; /**< first hex digits of the file's SHA-256, or NULL */
     const char *recipe;
     double top1, top5; /**< published, as fractions; 0 if none */
@@ -173,6 +173,8 @@ struct hrnet_model_info {
     uint64_t weight_bytes;
     char checksum[65]; /**< SHA-256 over names, shapes and bytes */
     int label_count;
+    int head_untrained; /**< nonzero: the classifier was never trained, nothing is predicted */
+    uint64_t ignored;   /**< tensors of the file that are none of the network's */
 };
 /** Strings live as long as the model. */
 HRNET_API hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_info *out);
@@ -182,12 +184,13 @@ HRNET_API const char *hrnet_model_label(const hrnet_model *model, int class_inde
 
 /** Formats of hrnet_model_save(). */
 typedef enum hrnet_file_format {
-    HRNET_FILE_HRNET = 0,       /**< our own: safetensors with labels, recipe, self test */
-    HRNET_FILE_SAFETENSORS = 1, /**< plain safetensors, PyTorch names */
+    HRNET_FILE_HRNET = 0,       /**< our own: safetensors, Paddle's names */
+    HRNET_FILE_SAFETENSORS = 1, /**< safetensors, timm's names */
     HRNET_FILE_PADDLE = 2,      /**< .pdparams */
     HRNET_FILE_TORCH = 3        /**< .pth, zip */
 } hrnet_file_format;
-/** Writes atomically.  Our own format runs the self test and stores its logits. */
+/** Writes atomically.  Every format carries labels, recipe, checksum and the logits of the self
+ *  test, which is run; Paddle's and PyTorch's own loaders do not see them (docs/formats.md). */
 HRNET_API hrnet_status hrnet_model_save(hrnet_model *model, const char *path,
                                         hrnet_file_format format);
 
@@ -222,8 +225,9 @@ struct hrnet_verify_report {
     int checksum_stored, checksum_passed;
     int self_test_stored, self_test_passed;
     double self_test_error; /**< largest difference over the largest logit */
+    int uniform; /**< nonzero: every class gets nearly the same score, as of an untrained head */
 };
-/** Recomputes checksum and self test.  HRNET_OK: both are stored and passed; else
+/** Recomputes checksum and self test.  HRNET_OK: both are stored and passed, not uniform; else
  *  HRNET_E_MISMATCH and the report tells (it is filled either way). */
 HRNET_API hrnet_status hrnet_model_verify(hrnet_model *model, struct hrnet_verify_report *out);
 
@@ -238,11 +242,14 @@ struct hrnet_session_options {
     int height, width; /**< input size; 0: the recipe's */
     const char *cpu;   /**< "baseline", "avx2", "avx512": use at most this; NULL: the best */
     const char *const *features; /**< names of feature maps to keep; NULL-terminated, or NULL */
-    int exact; /**< nonzero: no Winograd; slower, and the same bits on every CPU */
+    int exact;          /**< nonzero: no Winograd; slower, and the same bits on every CPU */
+    int untrained_head; /**< nonzero: run even if the classifier is untrained: for features, timing
+                         */
 };
 HRNET_API void hrnet_session_options_init(struct hrnet_session_options *options,
                                           size_t struct_size);
-/** Plans the model for this CPU and takes all memory of later runs. */
+/** Plans the model for this CPU and takes all memory of later runs.  A model whose head is
+ * untrained is HRNET_E_MISMATCH unless options->untrained_head. */
 HRNET_API hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
                                             const struct hrnet_session_options *options);
 /** NULL is allowed. */

@@ -2,6 +2,8 @@
  * The public API, part two: models: open, describe, save, verify. */
 #include "api/api.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 #include "base/os.h"
 #include "exchange/open.h"
@@ -11,6 +13,7 @@
 
 #define SELF_TEST_SIZE  64   /* px: verified in a second, yet every branch has pixels */
 #define SELF_TEST_ERROR 5e-4 /* of the largest logit: covers every kernel family */
+#define UNIFORM         1.05 /* times 1/classes: scores below it tell no class from another */
 
 void hrnet_model_options_init(struct hrnet_model_options *options, size_t struct_size)
 {
@@ -183,7 +186,8 @@ hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_i
                                                        : "paddle",
                                      .classes = hr_model_classes(m),
                                      .squeeze = hr_model_row(m) && hr_model_row(m)->squeeze,
-                                     .label_count = (int)hr_model_labels(m)->count };
+                                     .label_count = (int)hr_model_labels(m)->count,
+                                     .head_untrained = hr_model_head_untrained(m) };
     struct hr_graph *graph;
     const enum hr_status status =
         hr_model_graph(m, 1, recipe->crop_height, recipe->crop_width, &graph);
@@ -191,6 +195,8 @@ hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_i
         return PUBLIC(status);
     info.multiply_adds = hr_graph_multiply_adds(graph);
     hr_graph_destroy(graph);
+    for (int kind = 0; kind < HR_NAME_KIND_COUNT; kind++)
+        info.ignored += match->ignored[kind];
     count_parameters(&info, hr_model_weights(m));
     const enum hr_status hashed = hr_model_checksum(m, info.checksum);
     if (hashed == HR_OK)
@@ -255,9 +261,7 @@ hrnet_status hrnet_model_save(hrnet_model *model, const char *path, hrnet_file_f
     if ((size_t)format >= HR_COUNT(files))
         return hr_api_out_of_range("file format", (size_t)format, HR_COUNT(files));
     float *logits = NULL;
-    enum hr_status status = HR_OK;
-    if (format == HRNET_FILE_HRNET)
-        status = self_test(model, &logits);
+    enum hr_status status = self_test(model, &logits);
     if (status == HR_OK)
         status =
             hr_model_save(model->model, path, files[format].format, files[format].scheme, logits);
@@ -280,42 +284,73 @@ double hr_api_relative_error(const float *got, const float *want, size_t count)
     return largest > 0 ? difference / largest : difference;
 }
 
+/* A trained head prefers something: the largest of n probabilities is well above 1/n. */
+static bool nearly_uniform(const float *logits, size_t count)
+{
+    double largest = (double)logits[0], sum = 0;
+    for (size_t i = 1; i < count; i++)
+        largest = (double)logits[i] > largest ? (double)logits[i] : largest;
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)logits[i] - largest);
+    return count > 1 && sum > (double)count / UNIFORM;
+}
+
+static enum hr_status verify_checksum(struct hrnet_verify_report *report, hrnet_model *model)
+{
+    char hex[65];
+    const char *stored = hr_model_stored_checksum(model->model);
+    if (!stored)
+        return HR_OK;
+    HR_TRY(hr_model_checksum(model->model, hex));
+    report->checksum_stored = 1;
+    report->checksum_passed = strcmp(hex, stored) == 0;
+    return HR_OK;
+}
+
+static enum hr_status verify_self_test(struct hrnet_verify_report *report, hrnet_model *model)
+{
+    const float *want = hr_model_stored_self_test(model->model);
+    const size_t classes = (size_t)hr_model_classes(model->model);
+    float *got = NULL;
+    if (!want)
+        return HR_OK;
+    HR_TRY(self_test(model, &got));
+    report->self_test_stored = 1;
+    report->self_test_error = hr_api_relative_error(got, want, classes);
+    report->self_test_passed = report->self_test_error <= SELF_TEST_ERROR;
+    report->uniform = hr_model_head_untrained(model->model) || nearly_uniform(got, classes);
+    hr_mem_free(got);
+    return HR_OK;
+}
+
+static enum hr_status judge(const struct hrnet_verify_report *report)
+{
+    if (!report->checksum_stored || !report->self_test_stored)
+        return hr_fail(HR_E_MISMATCH, "the file stores no %s: make it with hrnet convert",
+                       report->checksum_stored ? "self test" : "checksum");
+    if (!report->checksum_passed)
+        return hr_fail(HR_E_MISMATCH, "the weights' checksum is not the stored one: the file is "
+                                      "damaged, fetch or convert it again");
+    if (!report->self_test_passed)
+        return hr_fail(HR_E_MISMATCH,
+                       "the self test is off by %.2g of the largest logit, more than %.0e",
+                       report->self_test_error, SELF_TEST_ERROR);
+    if (report->uniform)
+        return hr_fail(HR_E_MISMATCH, "every class gets nearly the same score: the file is whole, "
+                                      "but its head is untrained");
+    return HR_OK;
+}
+
 hrnet_status hrnet_model_verify(hrnet_model *model, struct hrnet_verify_report *out)
 {
     if (!model || !out)
         return hr_api_missing_argument(__func__);
     struct hrnet_verify_report report = { 0 };
-    const char *stored = hr_model_stored_checksum(model->model);
-    const float *want = hr_model_stored_self_test(model->model);
-    if (stored) {
-        char hex[65];
-        const enum hr_status status = hr_model_checksum(model->model, hex);
-        if (status != HR_OK)
-            return PUBLIC(status);
-        report.checksum_stored = 1;
-        report.checksum_passed = strcmp(hex, stored) == 0;
-    }
-    if (want) {
-        float *got = NULL;
-        const enum hr_status status = self_test(model, &got);
-        if (status != HR_OK)
-            return PUBLIC(status);
-        report.self_test_stored = 1;
-        report.self_test_error =
-            hr_api_relative_error(got, want, (size_t)hr_model_classes(model->model));
-        report.self_test_passed = report.self_test_error <= SELF_TEST_ERROR;
-        hr_mem_free(got);
-    }
+    enum hr_status status = verify_checksum(&report, model);
+    if (status == HR_OK)
+        status = verify_self_test(&report, model);
+    if (status != HR_OK)
+        return PUBLIC(status);
     *out = report;
-    if (!report.checksum_stored || !report.self_test_stored)
-        return PUBLIC(hr_fail(HR_E_MISMATCH, "the file stores no %s: make it with hrnet convert",
-                              report.checksum_stored ? "self test" : "checksum"));
-    if (!report.checksum_passed)
-        return PUBLIC(hr_fail(HR_E_MISMATCH, "the weights' checksum is not the stored one: the "
-                                             "file is damaged, fetch or convert it again"));
-    if (!report.self_test_passed)
-        return PUBLIC(hr_fail(HR_E_MISMATCH,
-                              "the self test is off by %.2g of the largest logit, more than %.0e",
-                              report.self_test_error, SELF_TEST_ERROR));
-    return HRNET_OK;
+    return PUBLIC(judge(&report));
 }

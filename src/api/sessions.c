@@ -36,6 +36,16 @@ static enum hr_status session_options_check(const struct hrnet_session_options *
     return HR_OK;
 }
 
+static enum hr_status head_check(const struct hr_model *model)
+{
+    if (hr_model_head_untrained(model))
+        return hr_fail(HR_E_MISMATCH,
+                       "the head of %d classes is untrained: every class would get the same score; "
+                       "train it first",
+                       hr_model_classes(model));
+    return HR_OK;
+}
+
 /* Copies the list of wanted features; names are kept by the inner plan. */
 static enum hr_status copy_features(hrnet_session *session, const char *const *features)
 {
@@ -68,6 +78,8 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
         status = hr_api_options_copy(&o, sizeof o, options, "hrnet_session_options");
     if (status == HR_OK)
         status = session_options_check(&o);
+    if (status == HR_OK && !o.untrained_head)
+        status = head_check(model->model);
     if (status == HR_OK)
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status != HR_OK)

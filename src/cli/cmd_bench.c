@@ -265,5 +265,6 @@ const struct hr_command hr_command_bench = {
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,
+    .untrained_head = true,
     .run = bench,
 };

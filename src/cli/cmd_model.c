@@ -45,7 +45,12 @@ static void print_published(const char *name)
     struct hrnet_zoo_entry e;
     if (!name || hrnet_zoo_find(name, &e) != HRNET_OK)
         return;
-    printf("published     %s: top-1 %.4f, top-5 %.4f (%s)\n", e.name, e.top1, e.top5, e.licence);
+    printf("published     %s: ", e.name);
+    if (e.top1 > 0)
+        printf("top-1 %.4f, ", e.top1);
+    if (e.top5 > 0)
+        printf("top-5 %.4f, ", e.top5);
+    printf("%s\n", e.licence);
     if (e.flops_printed > 0)
         printf("page's row    %.2f GFLOPs, %.2f M parameters\n", e.flops_printed,
                e.parameters_printed);
@@ -60,7 +65,8 @@ static void print_info(const struct hrnet_model_info *i, const struct hrnet_reci
     printf("file          %s, %s names%s%s\n", i->format, i->scheme,
            i->prefix[0] ? ", prefix " : "", i->prefix);
     printf("verdict       %s\n", i->verdict);
-    printf("classes       %d, %d labels\n", i->classes, i->label_count);
+    printf("classes       %d, %d labels%s\n", i->classes, i->label_count,
+           i->head_untrained ? "; the head is untrained" : "");
     printf("parameters    %llu trainable; %llu as the published table counts (without linear "
            "biases); %llu stored (with running statistics)\n",
            (unsigned long long)i->parameters, (unsigned long long)i->parameters_page,
@@ -91,8 +97,7 @@ static int json_info(const struct hrnet_model_info *i, const struct hrnet_recipe
 {
     return print_json(json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
-        "s:s, "
-        "s:s, s:s?, s:o}",
+        "s:s, s:s, s:s?, s:o, s:b, s:I}",
         "schema", 1, "architecture", i->architecture, "format", i->format, "scheme", i->scheme,
         "prefix", i->prefix, "verdict", i->verdict, "squeeze", i->squeeze, "classes", i->classes,
         "labels", i->label_count, "parameters", (json_int_t)i->parameters, "parameters_page",
@@ -100,7 +105,8 @@ static int json_info(const struct hrnet_model_info *i, const struct hrnet_recipe
         "tensors", (json_int_t)i->tensors, "weight_bytes", (json_int_t)i->weight_bytes,
         "multiply_adds", (json_int_t)i->multiply_adds, "flops", (json_int_t)(2 * i->multiply_adds),
         "precision", i->precision, "fuse_order", i->fuse_order, "checksum", i->checksum,
-        "published", i->published, "recipe", json_recipe(r)));
+        "published", i->published, "recipe", json_recipe(r), "head_untrained", i->head_untrained,
+        "ignored", (json_int_t)i->ignored));
 }
 
 static int info(const struct hr_args *args)
@@ -151,11 +157,11 @@ static int verify(const struct hr_args *args)
         return code;
     const hrnet_status status = hrnet_model_verify(model, &report);
     if (hr_arg_switch(args, "json")) {
-        print_json(json_pack("{s:b, s:b, s:b, s:b, s:b, s:f}", "pass", status == HRNET_OK,
+        print_json(json_pack("{s:b, s:b, s:b, s:b, s:b, s:f, s:b}", "pass", status == HRNET_OK,
                              "checksum_stored", report.checksum_stored, "checksum_passed",
                              report.checksum_passed, "self_test_stored", report.self_test_stored,
                              "self_test_passed", report.self_test_passed, "self_test_error",
-                             report.self_test_error));
+                             report.self_test_error, "uniform", report.uniform));
     } else {
         printf("checksum   %s\n", !report.checksum_stored  ? "not stored"
                                   : report.checksum_passed ? "pass"
@@ -165,6 +171,8 @@ static int verify(const struct hr_args *args)
                                                           : "FAIL");
         if (report.self_test_stored)
             printf(" (largest difference %.1e of the largest logit)", report.self_test_error);
+        if (report.uniform)
+            printf("\nhead       FAIL: untrained");
         printf("\n%s\n", status == HRNET_OK ? "pass" : "FAIL");
     }
     code = status == HRNET_OK ? 0 : hr_report((int)status);
@@ -201,7 +209,7 @@ static int models_json(void)
         if (hrnet_zoo_weights(i, &e) == HRNET_OK)
             json_array_append_new(
                 weights,
-                json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:f, s:f, s:f, s:f, s:s?, s:s, s:b}",
+                json_pack("{s:s, s:s, s:s?, s:s, s:s?, s:s, s:f, s:f, s:f, s:f, s:s?, s:s, s:b}",
                           "name", e.name, "architecture", e.architecture, "url", e.url, "file",
                           e.file, "sha256_prefix", e.sha256_prefix, "recipe", e.recipe, "top1",
                           e.top1, "top5", e.top5, "flops_printed", e.flops_printed,
@@ -209,6 +217,19 @@ static int models_json(void)
                           e.licence, "cached", hr_cache_has(e.file)));
     return print_json(json_pack("{s:i, s:o, s:o}", "schema", 1, "architectures", architectures,
                                 "weights", weights));
+}
+
+/* "0.7692", or nothing where none was published. */
+struct fraction {
+    char s[16];
+};
+
+static struct fraction fraction(double value)
+{
+    struct fraction text = { "" };
+    if (value > 0)
+        snprintf(text.s, sizeof text.s, "%.4f", value);
+    return text;
 }
 
 static int models(const struct hr_args *args)
@@ -221,12 +242,15 @@ static int models(const struct hr_args *args)
         if (hrnet_zoo_architecture(i, &e) == HRNET_OK)
             printf("%-22s %14.2f %18.3f\n", e.name, (double)e.parameters / 1e6,
                    (double)e.multiply_adds / 1e9);
-    printf("\n%-28s %-20s %7s %7s  %s\n", "published weights (pull)", "architecture", "top-1",
+    printf("\n%-38s %-20s %7s %7s  %s\n", "published weights (pull)", "architecture", "top-1",
            "top-5", "");
     for (size_t i = 0; i < hrnet_zoo_weights_count(); i++)
         if (hrnet_zoo_weights(i, &e) == HRNET_OK)
-            printf("%-28s %-20s %7.4f %7.4f  %s\n", e.name, e.architecture, e.top1, e.top5,
-                   hr_cache_has(e.file) ? "cached" : "");
+            printf("%-38s %-20s %7s %7s  %s\n", e.name, e.architecture, fraction(e.top1).s,
+                   fraction(e.top5).s,
+                   hr_cache_has(e.file) ? "cached"
+                   : e.url              ? ""
+                                        : "by browser only");
     return 0;
 }
 
@@ -274,23 +298,6 @@ static int format_of(const struct hr_args *args, const char *path, hrnet_file_fo
     return -1;
 }
 
-/* A fresh head is asked of the library itself, not of the shared setup: nothing that predicts may
- * have one. */
-static int open_with_fresh_head(hrnet_model **out, const struct hr_args *args)
-{
-    struct hrnet_model_options options;
-    struct hr_text path = { 0 };
-    hrnet_model_options_init(&options, sizeof options);
-    options.classes = (int)hr_arg_count(args, "replace-head");
-    options.replace_head = 1;
-    options.labels_path = hr_arg_text(args, "labels");
-    hrnet_status status = (hrnet_status)hr_cache_resolve(&path, args->operands[0]);
-    if (status == HRNET_OK)
-        status = hrnet_model_open(out, path.data, &options);
-    hr_text_fini(&path);
-    return status == HRNET_OK ? -1 : hr_report((int)status);
-}
-
 static int convert(const struct hr_args *args)
 {
     const char *to = args->operands[1];
@@ -303,9 +310,7 @@ static int convert(const struct hr_args *args)
         return 4;
     }
     if (code < 0)
-        code = hr_arg_text(args, "replace-head")
-                   ? open_with_fresh_head(&model, args)
-                   : hr_setup_model(&model, args, args->operands[0], false);
+        code = hr_setup_model(&model, args, args->operands[0], false);
     if (code >= 0)
         return code;
     hrnet_status status = hrnet_model_save(model, to, format);

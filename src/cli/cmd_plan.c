@@ -116,5 +116,6 @@ const struct hr_command hr_command_plan = {
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,
+    .untrained_head = true,
     .run = plan,
 };

@@ -176,7 +176,12 @@ static enum hr_status pull_one(const struct hr_args *args, const char *name)
     struct pull p = { .args = args };
     struct hr_text folder = { 0 };
     enum hr_status status = (enum hr_status)hrnet_zoo_find(name, &p.entry);
-    if (status == HR_OK && !p.entry.url)
+    if (status == HR_OK && !p.entry.url && p.entry.file)
+        status = hr_fail(HR_E_NOT_FOUND,
+                         "%s cannot be fetched by a program (%s): fetch %s with a browser and give "
+                         "it with -m",
+                         p.entry.name, p.entry.note, p.entry.file);
+    else if (status == HR_OK && !p.entry.url)
         status = hr_fail(HR_E_NOT_FOUND,
                          "no weights of %s are published; `hrnet models` lists "
                          "those that are",

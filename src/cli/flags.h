@@ -44,6 +44,7 @@ struct hr_command {
         *groups;                       /* NULL-terminated list of tables, each ended by name NULL */
     int least_operands, most_operands; /* most -1: any number */
     int (*run)(const struct hr_args *args); /* returns the exit code */
+    bool untrained_head;                    /* runs models whose classifier is untrained too */
 };
 
 /* The parsed line.  Everything is valid text of its kind, so getters cannot fail. */

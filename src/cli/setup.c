@@ -157,15 +157,22 @@ int hr_setup_recipe(struct hrnet_recipe *out, const struct hr_args *args,
 
 /* ---- Model ---- */
 
+static hrnet_status open_one(hrnet_model **out, const char *name, bool synthetic,
+                             const struct hrnet_model_options *options)
+{
+    return synthetic ? hrnet_model_synthetic(out, name, options)
+                     : hrnet_model_open(out, name, options);
+}
+
 /* Opens with the options; the recipe flags change the model's own recipe, so the model may have to
  * tell it first. */
-static hrnet_status open_file(hrnet_model **out, const char *path,
-                              struct hrnet_model_options *options, const struct hr_args *args,
-                              int *code)
+static hrnet_status open_model(hrnet_model **out, const char *name, bool synthetic,
+                               struct hrnet_model_options *options, const struct hr_args *args,
+                               int *code)
 {
     struct hrnet_recipe recipe;
     hrnet_model *first = NULL;
-    hrnet_status status = hrnet_model_open(&first, path, options);
+    hrnet_status status = open_one(&first, name, synthetic, options);
     if (status != HRNET_OK || !hr_setup_recipe_given(args)) {
         *out = first;
         return status;
@@ -176,22 +183,31 @@ static hrnet_status open_file(hrnet_model **out, const char *path,
     if (*code >= 0)
         return HRNET_E_ARGUMENT;
     options->recipe = &recipe;
-    return hrnet_model_open(out, path, options);
+    return open_one(out, name, synthetic, options);
+}
+
+static struct hrnet_model_options options_of(const struct hr_args *args)
+{
+    const char *order = hr_arg_text(args, "fuse-order");
+    const int fresh = (int)hr_arg_count(args, "replace-head"); /* of convert */
+    struct hrnet_model_options options;
+    hrnet_model_options_init(&options, sizeof options);
+    options.classes = fresh ? fresh : (int)hr_arg_count(args, "classes");
+    options.replace_head = fresh > 0;
+    options.labels_path = hr_arg_text(args, "labels");
+    options.microsoft_fuse_order = order && strcmp(order, "microsoft") == 0;
+    return options;
 }
 
 int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *operand,
                    bool synthetic)
 {
     const char *model = operand ? operand : hr_arg_text(args, "model");
-    const char *weights = hr_arg_text(args, "weights"), *order = hr_arg_text(args, "fuse-order");
-    struct hrnet_model_options options;
+    const char *weights = hr_arg_text(args, "weights");
+    struct hrnet_model_options options = options_of(args);
     struct hrnet_zoo_entry entry;
     struct hr_text path = { 0 };
     int code = -1;
-    hrnet_model_options_init(&options, sizeof options);
-    options.classes = (int)hr_arg_count(args, "classes");
-    options.labels_path = hr_arg_text(args, "labels");
-    options.microsoft_fuse_order = order && strcmp(order, "microsoft") == 0;
     if (model && strncmp(model, "synthetic:", 10) == 0) {
         model += 10;
         synthetic = true;
@@ -202,11 +218,11 @@ int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *op
         options.architecture = status == HRNET_OK ? entry.architecture : NULL;
     }
     if (status == HRNET_OK && synthetic && !weights && hr_os_kind(model) != HR_OS_FILE) {
-        status = hrnet_model_synthetic(out, model, &options);
+        status = open_model(out, model, true, &options, args, &code);
     } else if (status == HRNET_OK) {
         status = (hrnet_status)hr_cache_resolve(&path, weights ? weights : model);
         if (status == HRNET_OK)
-            status = open_file(out, path.data, &options, args, &code);
+            status = open_model(out, path.data, false, &options, args, &code);
     }
     hr_text_fini(&path);
     if (code >= 0)
@@ -226,6 +242,7 @@ int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_ar
     options.threads = (unsigned)hr_arg_count(args, "threads");
     options.cpu = hr_arg_text(args, "cpu");
     options.exact = hr_arg_switch(args, "exact");
+    options.untrained_head = args->command->untrained_head;
     const hrnet_status status = hrnet_session_create(out, model, &options);
     return status == HRNET_OK ? -1 : hr_report((int)status);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A model: matched weights, labels, recipe.  Our own file is a safetensors file whose metadata keys
- * start with "hrnet."; any other weight file gets its family's defaults instead. */
+ * A model: matched weights, labels, recipe.  Files that we wrote say of themselves what they are,
+ * in metadata whose keys start with "hrnet."; any other weight file gets its family's defaults. */
 #include "model/model.h"
 #include "model/imagenet_names.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 #include "base/text.h"
 #include "model/topology.h"
 
-#define FILE_VERSION "1" /* of our metadata */
+#define FILE_VERSION   "1" /* of our metadata */
+#define HEAD_UNTRAINED "untrained"
 
 struct hr_model {
     int references; /* atomic */
@@ -28,8 +30,9 @@ struct hr_model {
     const struct hr_zoo_weights *published;
     bool from_graph;        /* layers were matched, not names */
     struct hr_graph *graph; /* of a network that the zoo does not have; else NULL */
-    char *checksum;         /* stored in the file; NULL if none */
-    float *self_test;       /* stored in the file, [classes]; NULL if none */
+    bool head_untrained;
+    char *checksum;   /* stored in the file; NULL if none */
+    float *self_test; /* stored in the file, [classes]; NULL if none */
 };
 
 struct hr_model *hr_model_ref(struct hr_model *model)
@@ -96,7 +99,16 @@ static enum hr_status settle_labels(struct hr_model *m, const struct hr_model_op
     return HR_OK;
 }
 
-/* ---- Our own metadata ---- */
+/* ---- Recipe ---- */
+
+/* Published weights are evaluated at their own size and margin (paddleclas.md 4.4). */
+static enum hr_status published_recipe(struct hr_recipe *out, const struct hr_zoo_weights *weights)
+{
+    HR_TRY(hr_recipe_named(out, weights->recipe));
+    out->crop_width = out->crop_height = weights->size;
+    out->resize_short = (int)floor((double)weights->size / (double)weights->crop_ratio);
+    return HR_OK;
+}
 
 static enum hr_status settle_recipe(struct hr_model *m, const struct hr_model_options *o,
                                     const struct hr_store *file)
@@ -112,9 +124,49 @@ static enum hr_status settle_recipe(struct hr_model *m, const struct hr_model_op
     }
     if (own)
         return hr_recipe_parse(&m->recipe, own);
-    return hr_recipe_named(&m->recipe,
-                           m->published ? m->published->recipe : defaults[m->match.is.scheme]);
+    if (m->published)
+        return published_recipe(&m->recipe, m->published);
+    return hr_recipe_named(&m->recipe, defaults[m->match.is.scheme]);
 }
+
+/* ---- The head ---- */
+
+static enum hr_status all_zero(bool *zero, const struct hr_tensor *t)
+{
+    size_t elements;
+    HR_TRY(hr_shape_elements(&t->shape, &elements));
+    float *values = hr_mem_alloc_raw(elements, sizeof *values);
+    if (!values)
+        return HR_E_MEMORY;
+    hr_tensor_to_f32(values, t);
+    size_t i = 0;
+    while (i < elements && values[i] == 0)
+        i++;
+    *zero = i == elements;
+    hr_mem_free(values);
+    return HR_OK;
+}
+
+static void say_untrained(struct hr_model *m)
+{
+    const size_t used = strlen(m->match.verdict);
+    if (m->head_untrained && !m->match.head_replaced)
+        snprintf(m->match.verdict + used, sizeof m->match.verdict - used,
+                 "; its head is untrained: nothing can be predicted before it is trained");
+}
+
+/* With weights of zero every picture gets the same scores, whoever wrote the file. */
+static enum hr_status settle_head(struct hr_model *m, const struct hr_store *file)
+{
+    const char *said = hr_store_meta(file, "hrnet.head");
+    HR_TRY(all_zero(&m->head_untrained, hr_store_find(m->weights, "fc.weight")));
+    if (said && strcmp(said, HEAD_UNTRAINED) == 0)
+        m->head_untrained = true;
+    say_untrained(m);
+    return HR_OK;
+}
+
+/* ---- Our own metadata ---- */
 
 static enum hr_status read_self_test(struct hr_model *m, const struct hr_store *file)
 {
@@ -194,6 +246,7 @@ static enum hr_status fill(struct hr_model *m, struct hr_store *file, const char
     HR_TRY(read_own(m, file));
     if (o->fuse_order_set)
         m->fuse_order = o->fuse_order;
+    HR_TRY(settle_head(m, file));
     HR_TRY(settle_recipe(m, o, file));
     HR_TRY(hr_size_check(m->recipe.crop_height, m->recipe.crop_width));
     HR_TRY(settle_labels(m, o, file));
@@ -285,6 +338,7 @@ static enum hr_status from_zoo(struct hr_model **out, const struct hr_topology *
         snprintf(model->match.verdict, sizeof model->match.verdict,
                  "complete: the graph is that of %s with %d classes, %zu tensors", is->row->name,
                  model->match.classes, hr_store_count(model->weights));
+    say_untrained(model);
     *out = model;
     return HR_OK;
 }
@@ -375,6 +429,11 @@ enum hr_format hr_model_format(const struct hr_model *model)
     return model->format;
 }
 
+bool hr_model_head_untrained(const struct hr_model *model)
+{
+    return model->head_untrained;
+}
+
 const struct hr_zoo_weights *hr_model_published(const struct hr_model *model)
 {
     return model->published;
@@ -452,7 +511,9 @@ static enum hr_status set_labels(struct hr_store *store, const struct hr_labels 
     for (size_t i = 0; i < labels->count; i++) {
         if (json_array_append_new(list, json_string(labels->names[i])) != 0) {
             json_decref(list);
-            return hr_fail(HR_E_FORMAT, "label %zu is not UTF-8", i);
+            return hr_utf8_valid(labels->names[i], strlen(labels->names[i]))
+                       ? hr_fail(HR_E_MEMORY, "out of memory")
+                       : hr_fail(HR_E_FORMAT, "label %zu is not UTF-8", i);
         }
     }
     return set_json(store, "hrnet.labels", list);
@@ -461,27 +522,37 @@ static enum hr_status set_labels(struct hr_store *store, const struct hr_labels 
 static enum hr_status set_self_test(struct hr_store *store, const float *logits, int classes)
 {
     json_t *list = json_array();
-    for (int i = 0; i < classes; i++)
-        json_array_append_new(list, json_real((double)logits[i]));
+    for (int i = 0; i < classes; i++) {
+        if (json_array_append_new(list, json_real((double)logits[i])) != 0) {
+            json_decref(list);
+            return hr_fail(HR_E_MEMORY, "out of memory");
+        }
+    }
     return set_json(store, "hrnet.self_test", list);
+}
+
+static enum hr_status set_recipe(struct hr_store *store, const struct hr_recipe *recipe)
+{
+    struct hr_text text = { 0 };
+    hr_recipe_print(recipe, &text);
+    enum hr_status status = text.status;
+    if (status == HR_OK)
+        status = hr_store_set_meta(store, "hrnet.recipe", hr_text_str(&text));
+    hr_text_fini(&text);
+    return status;
 }
 
 enum hr_status hr_model_metadata(const struct hr_model *m, struct hr_store *out)
 {
-    struct hr_text recipe = { 0 };
     HR_TRY(hr_store_set_meta(out, "hrnet.architecture", hr_model_architecture(m)));
     HR_TRY(hr_store_set_meta(out, "hrnet.fuse_order",
                              m->fuse_order == HR_FUSE_MICROSOFT ? "microsoft" : "paddle"));
     if (m->published)
         HR_TRY(hr_store_set_meta(out, "hrnet.published", m->published->name));
-    hr_recipe_print(&m->recipe, &recipe);
-    enum hr_status status = recipe.status;
-    if (status == HR_OK)
-        status = hr_store_set_meta(out, "hrnet.recipe", hr_text_str(&recipe));
-    hr_text_fini(&recipe);
-    if (status == HR_OK && m->labels.count)
-        status = set_labels(out, &m->labels);
-    return status;
+    if (m->head_untrained)
+        HR_TRY(hr_store_set_meta(out, "hrnet.head", HEAD_UNTRAINED));
+    HR_TRY(set_recipe(out, &m->recipe));
+    return m->labels.count ? set_labels(out, &m->labels) : HR_OK;
 }
 
 /* What makes a file our own. */
@@ -509,9 +580,7 @@ enum hr_status hr_model_save(const struct hr_model *model, const char *path, enu
                        "files: write it with hrnet export",
                        path);
     HR_TRY(hr_names_export(&store, model->weights, scheme));
-    enum hr_status status = HR_OK;
-    if (format == HR_FORMAT_SAFETENSORS && scheme == HR_SCHEME_PADDLE)
-        status = set_own_metadata(store, model, self_test);
+    enum hr_status status = set_own_metadata(store, model, self_test);
     if (status == HR_OK)
         status = hr_store_save(store, path, format);
     hr_store_destroy(store);

@@ -54,6 +54,8 @@ const struct hr_recipe *hr_model_recipe(const struct hr_model *model);
 const struct hr_labels *hr_model_labels(const struct hr_model *model); /* count 0 if none */
 const struct hr_store *hr_model_weights(const struct hr_model *model); /* of its graph */
 enum hr_format hr_model_format(const struct hr_model *model);
+/* Whether the classifier was never trained: just replaced, said so by the file, or all zeros. */
+bool hr_model_head_untrained(const struct hr_model *model);
 /* Name of published weights it was recognised as by file name or metadata, or NULL. */
 const struct hr_zoo_weights *hr_model_published(const struct hr_model *model);
 
@@ -66,12 +68,12 @@ enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t h
 enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65]) HR_WARN_UNUSED;
 
 /* What a file of any format should say beside the weights, as metadata of docs/formats.md:
- * architecture, fuse order, recipe, labels, published name. */
+ * architecture, fuse order, recipe, labels, published name, an untrained head. */
 enum hr_status hr_model_metadata(const struct hr_model *model, struct hr_store *out) HR_WARN_UNUSED;
 
-/* Writes the model: our own file (HR_FORMAT_SAFETENSORS: canonical names and the metadata of
- * docs/formats.md) or another family's (scheme names).  self_test: logits of the synthetic input
- * "self-test" to store, or NULL. */
+/* Writes the model under the scheme's names, with the metadata of docs/formats.md (recipe, labels,
+ * checksum and the rest) whatever the format.  self_test: logits of the synthetic input "self-test"
+ * to store, or NULL. */
 enum hr_status hr_model_save(const struct hr_model *model, const char *path, enum hr_format format,
                              enum hr_scheme scheme, const float *self_test) HR_WARN_UNUSED;
 

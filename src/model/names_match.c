@@ -360,7 +360,7 @@ static enum hr_status settle_classes(struct hr_match *match, const struct hr_sto
     size_t index;
     const bool found = hr_names_locate(weight, &index, file, &match->is, "fc.weight");
     match->classes = classes ? classes : match->is.classes;
-    match->head_replaced = replace_head && classes != match->is.classes;
+    match->head_replaced = replace_head;
     if (replace_head && classes < 1) {
         say(match, "failed: a fresh head was asked for without its number of classes: name it");
         return hr_fail(HR_E_ARGUMENT, "%s", match->verdict);

@@ -28,9 +28,9 @@ enum hr_status hr_zoo_find(const struct hr_zoo_row **out, const char *name) HR_W
 
 /* Published figures and weight addresses of one set of weights ("HRNet_W18_C_ssld", timm tags). */
 struct hr_zoo_weights {
-    const char *name;         /* as `hrnet pull` takes it */
-    const char *architecture; /* a row's name */
-    const char *url;
+    const char *name;                         /* as `hrnet pull` takes it */
+    const char *architecture;                 /* a row's name */
+    const char *url;                          /* NULL: not to be had by a program */
     const char *file;                         /* name in the cache */
     const char *sha256_prefix;                /* eight hex digits or NULL */
     const char *recipe;                       /* "opencv", ... */

@@ -9,16 +9,36 @@
 
 #define PADDLE "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/legendary_models/"
 #define TIMM   "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-hrnet/"
+#define HUB    "https://huggingface.co/timm/"
+#define MS \
+    "https://github.com/HRNet/HRNet-Image-Classification/releases/download/PretrainedWeights/"
 
 #define PADDLE_ROW(name, architecture, top1, top5, flops, parameters, note)                        \
     {                                                                                              \
         name, architecture, PADDLE name "_pretrained.pdparams", name "_pretrained.pdparams", NULL, \
             "opencv", 0.875f, 224, top1, top5, flops, parameters, note, "Apache-2.0"               \
     }
-#define TIMM_ROW(name, architecture, file, hash, top1, top5, note, licence)        \
-    {                                                                              \
-        name, architecture, TIMM file "-" hash ".pth", file "-" hash ".pth", hash, \
-            "pillow-bicubic", 0.875f, 224, top1, top5, 0, 0, note, licence         \
+/* timm's own configuration of these says bilinear. */
+#define TIMM_ROW(name, architecture, file, hash, top1, top5)                                 \
+    {                                                                                        \
+        name, architecture, TIMM file "-" hash ".pth", file "-" hash ".pth", hash, "pillow", \
+            0.875f, 224, top1, top5, 0, 0, NULL, "MIT"                                       \
+    }
+#define HUB_ROW(name, architecture, recipe, crop, top1, note, licence)                             \
+    {                                                                                              \
+        name, architecture, HUB name "/resolve/main/model.safetensors", name ".safetensors", NULL, \
+            recipe, crop, 224, top1, 0, 0, 0, note, licence                                        \
+    }
+/* Microsoft's, by the file names that people have; the first kind lies behind pages that only a
+ * browser passes. */
+#define MS_ROW(name, suffix, architecture, top1, top5)                                        \
+    {                                                                                         \
+        name, architecture, NULL, name suffix, NULL, "pillow", 0.875f, 224, top1, top5, 0, 0, \
+            "on OneDrive and Baidu: see github.com/HRNet/HRNet-Image-Classification", "MIT"   \
+    }
+#define MS_RELEASE(name, architecture, file)                                                    \
+    {                                                                                           \
+        name, architecture, MS file, file, NULL, "pillow", 0.875f, 224, 0, 0, 0, 0, NULL, "MIT" \
     }
 
 #define W18_FLOPS                                                                         \
@@ -42,24 +62,41 @@ static const struct hr_zoo_weights weights[] = {
     PADDLE_ROW("HRNet_W64_C", "HRNet_W64_C", 0.7930, 0.9461, 57.83, 128.06, OWN_WEIGHTS),
     PADDLE_ROW("SE_HRNet_W64_C_ssld", "SE_HRNet_W64_C", 0.8475, 0.973, 57.83, 128.97,
                "the page's FLOPs leave squeeze-and-excitation out"),
-    TIMM_ROW("hrnet_w18.ms_in1k", "HRNet_W18_C", "hrnetv2_w18", "8cb57bb9", 0.7677, 0.9345, NULL,
-             "MIT"),
-    TIMM_ROW("hrnet_w30.ms_in1k", "HRNet_W30_C", "hrnetv2_w30", "8d7f8dab", 0.7820, 0.9422, NULL,
-             "MIT"),
-    TIMM_ROW("hrnet_w32.ms_in1k", "HRNet_W32_C", "hrnetv2_w32", "90d8c5fb", 0.7845, 0.9418, NULL,
-             "MIT"),
-    TIMM_ROW("hrnet_w40.ms_in1k", "HRNet_W40_C", "hrnetv2_w40", "7cd397a4", 0.7893, 0.9448, NULL,
-             "MIT"),
-    TIMM_ROW("hrnet_w44.ms_in1k", "HRNet_W44_C", "hrnetv2_w44", "c9ac8c18", 0.7889, 0.9438, NULL,
-             "MIT"),
-    TIMM_ROW("hrnet_w48.ms_in1k", "HRNet_W48_C", "hrnetv2_w48", "abd2e6ab", 0.7933, 0.9452, NULL,
-             "MIT"),
-    TIMM_ROW("hrnet_w64.ms_in1k", "HRNet_W64_C", "hrnetv2_w64", "b47cc881", 0.7946, 0.9465, NULL,
-             "MIT"),
+    TIMM_ROW("hrnet_w18.ms_in1k", "HRNet_W18_C", "hrnetv2_w18", "8cb57bb9", 0.7677, 0.9345),
+    TIMM_ROW("hrnet_w30.ms_in1k", "HRNet_W30_C", "hrnetv2_w30", "8d7f8dab", 0.7820, 0.9422),
+    TIMM_ROW("hrnet_w32.ms_in1k", "HRNet_W32_C", "hrnetv2_w32", "90d8c5fb", 0.7845, 0.9418),
+    TIMM_ROW("hrnet_w40.ms_in1k", "HRNet_W40_C", "hrnetv2_w40", "7cd397a4", 0.7893, 0.9448),
+    TIMM_ROW("hrnet_w44.ms_in1k", "HRNet_W44_C", "hrnetv2_w44", "c9ac8c18", 0.7889, 0.9438),
+    TIMM_ROW("hrnet_w48.ms_in1k", "HRNet_W48_C", "hrnetv2_w48", "abd2e6ab", 0.7933, 0.9452),
+    TIMM_ROW("hrnet_w64.ms_in1k", "HRNet_W64_C", "hrnetv2_w64", "b47cc881", 0.7946, 0.9465),
     TIMM_ROW("hrnet_w18_small.ms_in1k", "hrnet_w18_small", "hrnet_w18_small_v1", "f460c6bc", 0.7234,
-             0.9069, NULL, "MIT"),
+             0.9069),
     TIMM_ROW("hrnet_w18_small_v2.ms_in1k", "hrnet_w18_small_v2", "hrnet_w18_small_v2", "4c50a8cb",
-             0.7509, 0.9241, NULL, "MIT"),
+             0.7509, 0.9241),
+    HUB_ROW("hrnet_w18.ms_aug_in1k", "HRNet_W18_C", "pillow", 0.95f, 0.7811, NULL, "MIT"),
+    HUB_ROW("hrnet_w18_small.gluon_in1k", "hrnet_w18_small", "pillow-bicubic", 0.875f, 0.7393, NULL,
+            "Apache-2.0"),
+    HUB_ROW("hrnet_w18_small_v2.gluon_in1k", "hrnet_w18_small_v2", "pillow-bicubic", 0.875f, 0.7820,
+            NULL, "Apache-2.0"),
+    HUB_ROW("hrnet_w18_ssld.paddle_in1k", "HRNet_W18_C", "pillow", 0.95f, 0.8111,
+            "top-1 0.8205 with --size 288 --crop-ratio 1", "MIT"),
+    HUB_ROW("hrnet_w48_ssld.paddle_in1k", "HRNet_W48_C", "pillow", 0.95f, 0.8366,
+            "top-1 0.8448 with --size 288 --crop-ratio 1", "MIT"),
+    MS_ROW("hrnetv2_w18_imagenet_pretrained", ".pth", "HRNet_W18_C", 0.768, 0.934),
+    MS_ROW("hrnetv2_w30_imagenet_pretrained", ".pth", "HRNet_W30_C", 0.782, 0.942),
+    MS_ROW("hrnetv2_w32_imagenet_pretrained", ".pth", "HRNet_W32_C", 0.785, 0.942),
+    MS_ROW("hrnetv2_w40_imagenet_pretrained", ".pth", "HRNet_W40_C", 0.789, 0.945),
+    MS_ROW("hrnetv2_w44_imagenet_pretrained", ".pth", "HRNet_W44_C", 0.789, 0.944),
+    MS_ROW("hrnetv2_w48_imagenet_pretrained", ".pth", "HRNet_W48_C", 0.793, 0.945),
+    MS_ROW("hrnetv2_w64_imagenet_pretrained", ".pth", "HRNet_W64_C", 0.795, 0.946),
+    MS_ROW("hrnet_w18_small_model_v1", ".pth", "hrnet_w18_small", 0, 0),
+    MS_ROW("hrnet_w18_small_model_v2", ".pth", "hrnet_w18_small_v2", 0, 0),
+    MS_RELEASE("HRNet_W18_C_cosinelr_cutmix_300epoch", "HRNet_W18_C",
+               "HRNet_W18_C_cosinelr_cutmix_300epoch.pth.tar"),
+    MS_RELEASE("HRNet_W48_C_cosinelr_cutmix_300epoch", "HRNet_W48_C",
+               "HRNet_W48_C_cosinelr_cutmix_300epoch.pth.tar"),
+    MS_RELEASE("hrnet_w18_ssld.ms", "HRNet_W18_C", "HRNet_W18_C_ssld_pretrained.pth"),
+    MS_RELEASE("hrnet_w48_ssld.ms", "HRNet_W48_C", "HRNet_W48_C_ssld_pretrained.pth"),
 };
 
 size_t hr_zoo_weights_count(void)

@@ -408,7 +408,7 @@ static void the_zoo_is_found_by_index_and_name(void **state)
     for (size_t i = 0; i < hrnet_zoo_weights_count(); i++) {
         assert_int_equal(hrnet_zoo_weights(i, &entry), HRNET_OK);
         assert_int_equal(hrnet_zoo_find(entry.name, &found), HRNET_OK);
-        assert_string_equal(found.url, entry.url);
+        assert_string_equal(found.file, entry.file);
     }
     assert_int_equal(hrnet_zoo_architecture(18, &entry), HRNET_E_ARGUMENT);
     assert_int_equal(hrnet_zoo_weights(hrnet_zoo_weights_count(), &entry), HRNET_E_ARGUMENT);

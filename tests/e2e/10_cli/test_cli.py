@@ -281,6 +281,53 @@ def test_conversions_keep_the_answer(w18, tmp_path):
     assert schemes == {"a.pdparams": "Paddle 2.1", "a.pth": "Microsoft", "t.safetensors": "timm"}
 
 
+def test_conversions_keep_the_recipe(models, tmp_path):
+    """The answer of a picture is the same through every chain of formats."""
+    def answer(path):
+        return run("predict", PICTURES / "coffee.png", "-m", path, "-f", "jsonl").stdout
+
+    for recipe in ("opencv-deploy", "pillow", "pillow-bicubic"):
+        source = tmp_path / f"{recipe}.safetensors"
+        assert run("convert", models / "small.safetensors", source, "--recipe", recipe,
+                   "--size", 64, "--mean", "0.5,0.4,0.3").returncode == 0
+        want = answer(source)
+        for chain in (("a.pth", "b.pdparams", "c.safetensors"), ("d.pdparams", "e.pth", "f.bin"),
+                      ("g.safetensors", "h.pth")):
+            last = source
+            for name in chain:
+                more = ["--to", "safetensors"] if name == "g.safetensors" else []
+                path = tmp_path / f"{recipe}-{name}"
+                assert run("convert", last, path, *more).returncode == 0
+                assert answer(path) == want, (recipe, name)
+                info = json.loads(run("info", path, "--json").stdout)
+                assert info["recipe"]["name"] == recipe and info["recipe"]["crop_width"] == 64
+                assert run("verify", path).returncode == 0
+                last = path
+
+
+def test_an_untrained_head_predicts_nothing(models, tmp_path):
+    small = models / "small.safetensors"
+    for name in ("h.safetensors", "h.pdparams", "h.pth"):
+        path = tmp_path / name
+        result = run("convert", small, path, "--replace-head", 7)
+        assert result.returncode == 0 and "head replaced (5 -> 7 classes)" in result.stdout
+        info = json.loads(run("info", path, "--json").stdout)
+        assert info["head_untrained"] and info["classes"] == 7
+        assert "head is untrained" in info["verdict"]
+        assert "untrained" in run("info", path).stdout
+        fail(3, "head of 7 classes is untrained", result=run("predict", CAT, "-m", path))
+        np.save(tmp_path / "x.npy", np.zeros((1, 3, 32, 32), "f4"))
+        fail(3, "untrained", result=run("run", path, "-i", tmp_path / "x.npy", "-o",
+                                        tmp_path / "y.npy"))
+        result = run("verify", path)
+        assert result.returncode == 3 and "FAIL" in result.stdout and "untrained" in result.stderr
+        assert run("plan", path).returncode == 0
+    # Whoever wrote the zeros: a file without our metadata is no better.
+    rewrite(tmp_path / "h.pdparams", tmp_path / "z.pdparams", lambda d: None)
+    assert b"hrnet.json" not in (tmp_path / "z.pdparams").read_bytes()
+    fail(3, "untrained", result=run("predict", CAT, "-m", tmp_path / "z.pdparams"))
+
+
 def rewrite(source, target, change):
     data = pickle.loads(source.read_bytes())
     data.pop("StructuredToParameterName@@", None)
