@@ -189,10 +189,14 @@ static enum hr_status add_entry(json_t *header, const struct hr_store *store, si
         json_array_append_new(shape, json_integer(t->shape.dim[d]));
     json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", hr_dtype_name(t->dtype), "shape",
                               shape, "data_offsets", (json_int_t)*at, (json_int_t)(*at + bytes));
+    const char *name = hr_store_name(store, index);
     *at += bytes;
-    if (!entry || json_object_set_new(header, hr_store_name(store, index), entry) != 0)
-        return hr_fail(HR_E_FORMAT, "tensor name '%.200s' is not UTF-8",
-                       hr_store_name(store, index));
+    if (!hr_utf8_valid(name, strlen(name))) {
+        json_decref(entry);
+        return hr_fail(HR_E_FORMAT, "tensor name '%.200s' is not UTF-8", name);
+    }
+    if (!entry || json_object_set_new(header, name, entry) != 0)
+        return hr_fail(HR_E_MEMORY, "out of memory");
     return HR_OK;
 }
 
