@@ -40,7 +40,7 @@ int32_t hr_tape_use(struct hr_tape_build *b, int32_t block)
 
 size_t hr_tape_value_floats(const struct hr_tape *tape, const struct hr_tape_value *value)
 {
-    return tape->batch * value->h * value->w * value->stride;
+    return tape->batch * value->h * value->w * value->stride * (tape->options.wide ? 2 : 1);
 }
 
 int32_t hr_tape_result(struct hr_tape_build *b, hr_value value)
@@ -92,7 +92,8 @@ enum hr_status hr_tape_record(struct hr_tape_build *b, const struct hr_node *nod
 
 const char *hr_tape_kernel_name(struct hr_tape_build *b, const char *job)
 {
-    return hr_arena_printf(&b->tape->names, "%s_%s", job, b->tape->options.kernels->isa);
+    return hr_arena_printf(&b->tape->names, "%s_%s", job,
+                           b->tape->options.wide ? "wide" : b->tape->options.kernels->isa);
 }
 
 float *hr_tape_at(const struct hr_tape_run *run, int32_t block)
@@ -100,6 +101,25 @@ float *hr_tape_at(const struct hr_tape_run *run, int32_t block)
     if (block < 0)
         return NULL;
     return (float *)(void *)(run->tape->arena + run->tape->blocks[block].offset);
+}
+
+double *hr_tape_wide(const struct hr_tape_run *run, int32_t block)
+{
+    return (double *)(void *)hr_tape_at(run, block);
+}
+
+double hr_tape_get(const struct hr_tape_run *run, int32_t block, size_t i)
+{
+    return run->tape->options.wide ? hr_tape_wide(run, block)[i]
+                                   : (double)hr_tape_at(run, block)[i];
+}
+
+void hr_tape_put(const struct hr_tape_run *run, int32_t block, size_t i, double value)
+{
+    if (run->tape->options.wide)
+        hr_tape_wide(run, block)[i] = value;
+    else
+        hr_tape_at(run, block)[i] = (float)value;
 }
 
 unsigned hr_tape_threads(const struct hr_tape_run *run)
@@ -178,7 +198,8 @@ static enum hr_status place_params(struct hr_tape *t, const struct hr_graph *g)
 static void make_values(struct hr_tape_build *b)
 {
     const struct hr_graph *g = b->graph;
-    const size_t vector = b->tape->options.kernels->eltwise.vector_floats;
+    const struct hr_tape_options *o = &b->tape->options;
+    const size_t vector = o->wide ? 1 : o->kernels->eltwise.vector_floats;
     for (size_t v = 0; v < g->value_count; v++) {
         const struct hr_shape *s = &g->values[v].shape;
         b->values[v] = (struct hr_tape_value){
@@ -237,16 +258,31 @@ static enum hr_status check_node(const struct hr_node *node)
     return HR_OK;
 }
 
-static void run_input(const struct hr_tape_step *step, const struct hr_tape_run *run)
+static void input_rows(const void *context, size_t first, size_t last)
 {
-    const struct hr_tape_value *v = step->detail;
+    const struct hr_tape_run *run = context;
+    const struct hr_tape_value *v = &run->tape->input;
     const struct hr_layout_call call = { .n = run->n,
                                          .c = v->c,
                                          .pixels = v->h * v->w,
                                          .stride = v->stride,
                                          .x = run->x,
                                          .y = hr_tape_at(run, v->block) };
-    run->tape->options.kernels->eltwise.to_nhwc(&call, 0, run->n * call.pixels);
+    if (!run->tape->options.wide) {
+        run->tape->options.kernels->eltwise.to_nhwc(&call, first, last);
+        return;
+    }
+    for (size_t row = first; row < last; row++)
+        for (size_t c = 0; c < v->c; c++)
+            hr_tape_put(
+                run, v->block, row * v->stride + c,
+                (double)run->x[(row / call.pixels * v->c + c) * call.pixels + row % call.pixels]);
+}
+
+static void run_input(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct hr_tape_value *v = step->detail;
+    hr_tape_ranges(run, input_rows, run, run->n * v->h * v->w, v->stride);
 }
 
 static enum hr_status forward(struct hr_tape_build *b)
@@ -277,11 +313,10 @@ static enum hr_status forward(struct hr_tape_build *b)
 static void run_output_gradient(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct hr_tape_value *v = step->detail;
-    float *const out = hr_tape_at(run, v->gradient);
-    for (size_t i = 0; i < run->n; i++) {
-        memset(out + i * v->stride, 0, v->stride * sizeof *out);
-        memcpy(out + i * v->stride, run->dlogits + i * v->c, v->c * sizeof *out);
-    }
+    for (size_t i = 0; i < run->n; i++)
+        for (size_t k = 0; k < v->stride; k++)
+            hr_tape_put(run, v->gradient, i * v->stride + k,
+                        k < v->c ? (double)run->dlogits[i * v->c + k] : 0.0);
 }
 
 static enum hr_status backward(struct hr_tape_build *b)
@@ -457,10 +492,9 @@ void hr_tape_forward(struct hr_tape *tape, float *params, size_t n, const float 
     const struct hr_tape_run run = { .tape = tape, .n = n, .x = x, .params = params };
     run_steps(&run, 0, tape->forward_count);
     tape->last_n = n;
-    const float *const y = hr_tape_at(&run, tape->output.block);
-    for (size_t i = 0; i < n; i++)
-        memcpy(logits + i * tape->output.c, y + i * tape->output.stride,
-               tape->output.c * sizeof *logits);
+    const struct hr_tape_value *y = &tape->output;
+    for (size_t i = 0; i < n * y->c; i++)
+        logits[i] = (float)hr_tape_get(&run, y->block, i / y->c * y->stride + i % y->c);
 }
 
 void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits, float *gradients,
@@ -473,15 +507,12 @@ void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits,
                                      .gradients = gradients };
     memset(gradients, 0, tape->floats * sizeof *gradients);
     run_steps(&run, tape->forward_count, tape->step_count);
-    if (dx && tape->input.gradient >= 0) {
-        const struct hr_layout_call call = { .n = tape->last_n,
-                                             .c = tape->input.c,
-                                             .pixels = tape->input.h * tape->input.w,
-                                             .stride = tape->input.stride,
-                                             .x = hr_tape_at(&run, tape->input.gradient),
-                                             .y = dx };
-        tape->options.kernels->eltwise.to_nchw(&call, 0, tape->last_n * call.pixels);
-    }
+    const struct hr_tape_value *x = &tape->input;
+    const size_t pixels = x->h * x->w;
+    for (size_t i = 0; dx && x->gradient >= 0 && i < run.n * x->c * pixels; i++)
+        dx[i] = (float)hr_tape_get(&run, x->gradient,
+                                   (i / pixels / x->c * pixels + i % pixels) * x->stride +
+                                       i / pixels % x->c);
 }
 
 const char *hr_tape_find_bad(struct hr_tape *tape, float *params, size_t n, const float *x)
@@ -492,9 +523,8 @@ const char *hr_tape_find_bad(struct hr_tape *tape, float *params, size_t n, cons
     for (size_t i = 0; i < tape->forward_count; i++) {
         const struct hr_tape_step *step = &tape->steps[i];
         run_steps(&run, i, i + 1);
-        const float *const y = hr_tape_at(&run, step->writes);
         for (size_t j = 0; j < n * step->floats; j++)
-            if (!isfinite(y[j]))
+            if (!isfinite(hr_tape_get(&run, step->writes, j)))
                 return step->name;
     }
     return NULL;

@@ -21,6 +21,7 @@ struct hr_tape_options {
     const struct hr_kernels *kernels; /* outlives the tape */
     struct hr_pool *pool;             /* outlives the tape; NULL: the calling thread alone */
     bool exact;          /* only convolutions with the order of arithmetic of kernel/conv.h */
+    bool wide;           /* activations in double by plain loops: to verify, some 15 times slower */
     bool input_gradient; /* compute the gradient of the pictures too */
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */
     float momentum;      /* weight of the old running statistics: 0.9 */

@@ -23,7 +23,7 @@ struct hr_tape_step {
     const char *kernel; /* "norm_grad_avx2" */
     void (*run)(const struct hr_tape_step *step, const struct hr_tape_run *run);
     const void *detail;
-    int32_t writes; /* the block with the step's result, and its floats an image */
+    int32_t writes; /* the block with the step's result, and its elements an image */
     size_t floats;
 };
 
@@ -94,6 +94,10 @@ enum hr_status hr_tape_record(struct hr_tape_build *b, const struct hr_node *nod
 const char *hr_tape_kernel_name(struct hr_tape_build *b, const char *job);
 
 float *hr_tape_at(const struct hr_tape_run *run, int32_t block); /* NULL for -1 */
+/* Element i of a block, float or double as the tape is. */
+double hr_tape_get(const struct hr_tape_run *run, int32_t block, size_t i);
+void hr_tape_put(const struct hr_tape_run *run, int32_t block, size_t i, double value);
+double *hr_tape_wide(const struct hr_tape_run *run, int32_t block); /* as hr_tape_at */
 unsigned hr_tape_threads(const struct hr_tape_run *run);
 /* fn over [0, count) in parts: fn(context, first, last). */
 typedef void hr_range_fn(const void *context, size_t first, size_t last);

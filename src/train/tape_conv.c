@@ -4,6 +4,7 @@
  * the input is the forward convolution of kernel/conv_grad.h on the same kernels. */
 #include <string.h>
 
+#include "kernel/wide.h"
 #include "train/tape_build.h"
 
 /* One convolution as the kernels of conv.h compute it, from weights of this step. */
@@ -74,6 +75,51 @@ static void run_product(const struct hr_tape_run *run, const struct product *p, 
     hr_tape_tasks(run, run_task, &job, k->tasks(&p->shape, run->n, threads));
 }
 
+/* ---- The steps in double ---- */
+
+struct wide_weights {
+    double *out;
+    const struct hr_conv_shape *shape;
+    const float *w;
+    bool linear, backward;
+};
+
+static void wide_weights(const void *context, size_t first, size_t last)
+{
+    const struct wide_weights *t = context;
+    hr_wide_weights(t->out, t->shape, t->w, t->linear, t->backward, first, last);
+}
+
+static void wide_rows(const void *context, size_t first, size_t last)
+{
+    hr_wide_conv(context, first, last);
+}
+
+static void wide_pairs(const void *context, size_t first, size_t last)
+{
+    hr_wide_wgrad(context, first, last);
+}
+
+/* Forward, or the gradient of the input. */
+static void run_wide(const struct conv_detail *d, const struct hr_tape_run *run, bool backward)
+{
+    const struct hr_conv_shape *const s = &d->forward.shape;
+    const struct wide_weights t = { hr_tape_wide(run, backward ? d->turned_back : d->turned), s,
+                                    run->params + d->weight, d->linear, backward };
+    const struct hr_wide_conv call = {
+        .shape = s,
+        .n = run->n,
+        .from = hr_tape_wide(run, backward ? d->dy : d->x),
+        .to = hr_tape_wide(run, backward ? d->dx : d->y),
+        .w = t.out,
+        .bias = backward || d->bias == SIZE_MAX ? NULL : run->params + d->bias,
+        .backward = backward,
+        .add = backward && d->dx_add,
+    };
+    hr_tape_ranges(run, wide_weights, &t, hr_wide_weight_rows(s, backward), backward ? s->c : s->k);
+    hr_tape_ranges(run, wide_rows, &call, run->n * (backward ? s->h : s->oh), s->w * s->c * s->k);
+}
+
 /* ---- The steps ---- */
 
 struct transpose {
@@ -94,6 +140,10 @@ static void run_forward(const struct hr_tape_step *step, const struct hr_tape_ru
 {
     const struct conv_detail *d = step->detail;
     const float *w = run->params + d->weight;
+    if (run->tape->options.wide) {
+        run_wide(d, run, false);
+        return;
+    }
     if (d->linear) {
         const struct transpose t = { w, hr_tape_at(run, d->turned), d->forward.shape.c,
                                      d->forward.shape.k };
@@ -131,6 +181,10 @@ static void run_dgrad(const struct hr_tape_step *step, const struct hr_tape_run 
 {
     const struct conv_detail *d = step->detail;
     const struct hr_conv_shape *const s = &d->dgrad.shape;
+    if (run->tape->options.wide) {
+        run_wide(d, run, true);
+        return;
+    }
     const struct turn t = { d, run->params + d->weight, hr_tape_at(run, d->turned_back) };
     if (!d->linear) /* those are stored as [in][out]: turned already */
         hr_tape_ranges(run, turn_rows, &t, s->k, s->c * (size_t)(s->kernel * s->kernel));
@@ -170,44 +224,66 @@ static void wgrad_finish(const void *context, size_t first, size_t last)
 }
 
 /* Gradient of the bias: the sum of dy over images and pixels, in double. */
-static void bias_gradient(const struct hr_wgrad_call *call, float *db)
+static void bias_gradient(const struct conv_detail *d, const struct hr_tape_run *run)
 {
-    const struct hr_conv_shape *const s = call->shape;
+    const struct hr_conv_shape *const s = &d->forward.shape;
     for (size_t k = 0; k < s->k; k++) {
         double sum = 0.0;
-        for (size_t p = 0; p < call->n * s->oh * s->ow; p++)
-            sum += (double)call->dy[p * s->y_stride + k];
-        db[k] = (float)sum;
+        for (size_t p = 0; p < run->n * s->oh * s->ow; p++)
+            sum += hr_tape_get(run, d->dy, p * s->y_stride + k);
+        run->gradients[d->bias + k] = (float)sum;
     }
+}
+
+/* Parts of a linear layer lie as they are stored, in rows of y_stride. */
+static void finish_linear(const struct wgrad *g)
+{
+    const struct hr_conv_shape *const s = g->call.shape;
+    const size_t part = s->c * s->y_stride, chunks = hr_wgrad_chunks(s, g->call.n);
+    for (size_t c = 0; c < s->c; c++)
+        for (size_t k = 0; k < s->k; k++) {
+            float sum = g->call.parts[c * s->y_stride + k];
+            for (size_t q = 1; q < chunks; q++)
+                sum += g->call.parts[q * part + c * s->y_stride + k];
+            g->dw[c * s->k + k] = sum;
+        }
+}
+
+static void weight_gradient(const struct conv_detail *d, const struct hr_tape_run *run)
+{
+    const struct hr_conv_shape *const s = &d->forward.shape;
+    const struct wgrad g = { .run = run,
+                             .call = { .shape = s,
+                                       .n = run->n,
+                                       .x = hr_tape_at(run, d->x),
+                                       .dy = hr_tape_at(run, d->dy),
+                                       .parts = hr_tape_at(run, d->parts) },
+                             .dw = run->gradients + d->weight };
+    const size_t pieces = run->tape->options.kernels->train.wgrad->pieces(s, run->n);
+    hr_tape_ranges(run, wgrad_pieces, &g, pieces, run->n * s->oh * s->ow);
+    if (d->linear)
+        finish_linear(&g);
+    else
+        hr_tape_ranges(run, wgrad_finish, &g, s->k, s->c * (size_t)(s->kernel * s->kernel));
 }
 
 static void run_wgrad(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct conv_detail *d = step->detail;
     const struct hr_conv_shape *const s = &d->forward.shape;
-    struct wgrad g = { .run = run,
-                       .call = { .shape = s,
-                                 .n = run->n,
-                                 .x = hr_tape_at(run, d->x),
-                                 .dy = hr_tape_at(run, d->dy),
-                                 .parts = hr_tape_at(run, d->parts) },
-                       .dw = run->gradients + d->weight };
-    const size_t pieces = run->tape->options.kernels->train.wgrad->pieces(s, run->n);
-    hr_tape_ranges(run, wgrad_pieces, &g, pieces, run->n * s->oh * s->ow);
-    if (d->linear) { /* [c][k] as they are stored, in rows of y_stride */
-        const size_t part = s->c * s->y_stride, chunks = hr_wgrad_chunks(s, run->n);
-        for (size_t c = 0; c < s->c; c++)
-            for (size_t k = 0; k < s->k; k++) {
-                float sum = g.call.parts[c * s->y_stride + k];
-                for (size_t q = 1; q < chunks; q++)
-                    sum += g.call.parts[q * part + c * s->y_stride + k];
-                g.dw[c * s->k + k] = sum;
-            }
-    } else {
-        hr_tape_ranges(run, wgrad_finish, &g, s->k, s->c * (size_t)(s->kernel * s->kernel));
-    }
+    const struct hr_wide_wgrad wide = { s,
+                                        run->n,
+                                        hr_tape_wide(run, d->x),
+                                        hr_tape_wide(run, d->dy),
+                                        run->gradients + d->weight,
+                                        d->linear };
+    if (run->tape->options.wide)
+        hr_tape_ranges(run, wide_pairs, &wide, s->c * (size_t)(s->kernel * s->kernel),
+                       run->n * s->oh * s->ow * s->k);
+    else
+        weight_gradient(d, run);
     if (d->bias != SIZE_MAX)
-        bias_gradient(&g.call, run->gradients + d->bias);
+        bias_gradient(d, run);
 }
 
 /* ---- Making them ---- */
@@ -242,6 +318,9 @@ static enum hr_status choose(struct hr_tape_build *b, const struct hr_node *node
     const struct hr_kernels *k = b->tape->options.kernels;
     double best = 0.0;
     p->kernel = NULL;
+    p->packed = p->scratch = -1;
+    if (b->tape->options.wide)
+        return HR_OK;
     for (size_t i = 0; i < k->conv_count; i++) {
         const struct hr_conv_kernel *kernel = k->conv[i];
         if (kernel->x_layout != HR_LAYOUT_NHWC || kernel->y_layout != HR_LAYOUT_NHWC ||
@@ -261,8 +340,15 @@ static enum hr_status choose(struct hr_tape_build *b, const struct hr_node *node
     return HR_OK;
 }
 
+static const char *product_name(const struct product *p)
+{
+    return p->kernel ? p->kernel->name : "conv_wide";
+}
+
 static void make_scratch(struct hr_tape_build *b, struct product *p)
 {
+    if (!p->kernel)
+        return;
     const size_t scratch = p->kernel->scratch_bytes(&p->shape, b->tape->batch, threads_of(b->tape));
     p->packed = hr_tape_block(b, p->kernel->packed_bytes(&p->shape) / sizeof(float));
     p->scratch = scratch ? hr_tape_block(b, (scratch + 3) / sizeof(float)) : -1;
@@ -271,7 +357,9 @@ static void make_scratch(struct hr_tape_build *b, struct product *p)
 static enum hr_status back_wgrad(struct hr_tape_build *b, const struct hr_node *node,
                                  struct conv_detail *d)
 {
-    d->parts = hr_tape_block(b, hr_wgrad_floats(&d->forward.shape, b->tape->batch));
+    d->parts = -1;
+    if (!b->tape->options.wide)
+        d->parts = hr_tape_block(b, hr_wgrad_floats(&d->forward.shape, b->tape->batch));
     (void)hr_tape_use(b, d->x);
     (void)hr_tape_use(b, d->dy);
     return hr_tape_step(
@@ -294,12 +382,14 @@ static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *
     HR_TRY(choose(b, node, &d->dgrad));
     make_scratch(b, &d->dgrad);
     d->turned_back = d->z = -1;
-    if (!d->linear)
+    if (b->tape->options.wide)
+        d->turned_back = hr_tape_block(b, 2 * d->weight_count);
+    else if (!d->linear)
         d->turned_back = hr_tape_block(b, s->k * s->c * (size_t)(s->kernel * s->kernel));
-    if (d->forward.shape.stride > 1)
+    if (d->forward.shape.stride > 1 && !b->tape->options.wide)
         d->z = hr_tape_block(b, b->tape->batch * s->oh * s->ow * s->y_stride);
     return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
-                                                   .kernel = d->dgrad.kernel->name,
+                                                   .kernel = product_name(&d->dgrad),
                                                    .run = run_dgrad,
                                                    .detail = d,
                                                    .writes = d->dx,
@@ -332,11 +422,11 @@ enum hr_status hr_tape_conv(struct hr_tape_build *b, const struct hr_node *node)
     detail.x = hr_tape_use(b, x->block);
     detail.y = hr_tape_result(b, node->out);
     make_scratch(b, &detail.forward);
-    if (detail.linear)
-        detail.turned = hr_tape_block(b, detail.weight_count);
+    if (detail.linear || t->options.wide)
+        detail.turned = hr_tape_block(b, 2 * detail.weight_count);
     struct conv_detail *const d = hr_tape_detail(b, &detail, sizeof detail);
     HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
-                                                   .kernel = detail.forward.kernel->name,
+                                                   .kernel = product_name(&detail.forward),
                                                    .run = run_forward,
                                                    .detail = d,
                                                    .writes = detail.y,

@@ -3,6 +3,7 @@
  * upsampling are sums of one or more terms. */
 #include <string.h>
 
+#include "kernel/wide.h"
 #include "train/tape_build.h"
 
 /* ---- Sums ---- */
@@ -32,10 +33,61 @@ static void sum_grad_rows(const void *context, size_t first, size_t last)
     p->run->tape->options.kernels->train.eltwise.sum(&p->backward, first, last);
 }
 
+static void wide_sum(const void *context, size_t first, size_t last)
+{
+    hr_wide_sum(context, first, last);
+}
+
+static void wide_sum_grad(const void *context, size_t first, size_t last)
+{
+    hr_wide_sum_grad(context, first, last);
+}
+
+static struct hr_wide_sum wide_of(const struct sum_detail *d, const struct hr_tape_run *run,
+                                  size_t term)
+{
+    return (struct hr_wide_sum){ .h = d->call.h,
+                                 .w = d->call.w,
+                                 .stride = d->call.stride,
+                                 .shift = d->call.shift[term],
+                                 .x = hr_tape_wide(run, d->x[term]),
+                                 .y = hr_tape_wide(run, d->y),
+                                 .add = term > 0 };
+}
+
+static void run_wide_sum(const struct sum_detail *d, const struct hr_tape_run *run)
+{
+    const size_t floats = d->call.h * d->call.w * d->call.stride;
+    for (size_t i = 0; i < d->call.term_count; i++) {
+        const struct hr_wide_sum call = wide_of(d, run, i);
+        hr_tape_ranges(run, wide_sum, &call, run->n, floats);
+    }
+    if (d->call.relu)
+        hr_wide_relu(hr_tape_wide(run, d->y), run->n * floats);
+}
+
+static void run_wide_sum_grad(const struct sum_detail *d, const struct hr_tape_run *run)
+{
+    for (size_t i = 0; i < d->call.term_count; i++) {
+        struct hr_wide_sum call = wide_of(d, run, i);
+        if (d->dx[i] < 0)
+            continue;
+        call.result = d->call.relu ? hr_tape_wide(run, d->y) : NULL;
+        call.dy = hr_tape_wide(run, d->dy);
+        call.dx = hr_tape_wide(run, d->dx[i]);
+        call.add = d->add[i];
+        hr_tape_ranges(run, wide_sum_grad, &call, run->n, d->call.h * d->call.w * d->call.stride);
+    }
+}
+
 static void run_sum(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct sum_detail *d = step->detail;
     struct sum_pass p = { .run = run, .forward = d->call };
+    if (run->tape->options.wide) {
+        run_wide_sum(d, run);
+        return;
+    }
     for (size_t i = 0; i < d->call.term_count; i++)
         p.forward.x[i] = hr_tape_at(run, d->x[i]);
     p.forward.n = run->n;
@@ -47,6 +99,10 @@ static void run_sum(const struct hr_tape_step *step, const struct hr_tape_run *r
 static void run_sum_grad(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct sum_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_sum_grad(d, run);
+        return;
+    }
     for (size_t i = 0; i < d->call.term_count; i++) {
         if (d->dx[i] < 0)
             continue;
@@ -131,6 +187,28 @@ static void clear_lanes(const struct hr_tape_value *v, float *rows, size_t n)
         memset(rows + i * v->stride + v->c, 0, (v->stride - v->c) * sizeof *rows);
 }
 
+typedef void wide_gate_fn(const struct hr_wide_gate *call);
+
+/* In double: `out` receives y, or dx and ds. */
+static void run_wide_gate(const struct gate_detail *d, const struct hr_tape_run *run,
+                          wide_gate_fn *fn, bool backward)
+{
+    const struct hr_wide_gate call = {
+        .n = run->n,
+        .pixels = d->x.h * d->x.w,
+        .stride = d->x.stride,
+        .x = hr_tape_wide(run, d->x.block),
+        .s = hr_tape_wide(run, d->s),
+        .y = hr_tape_wide(run, d->y.block),
+        .dy = backward ? hr_tape_wide(run, d->dy) : NULL,
+        .out = hr_tape_wide(run, backward ? d->dx : d->y.block),
+        .ds = backward ? hr_tape_wide(run, d->ds) : NULL,
+        .add = backward && d->dx_add,
+        .ds_add = d->ds_add,
+    };
+    fn(&call);
+}
+
 /* A pass over one image at a time. */
 struct gate_pass {
     const struct hr_tape_run *run;
@@ -167,6 +245,10 @@ static void scale_grad_images(const void *context, size_t first, size_t last)
 static void run_pool(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct gate_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_gate(d, run, hr_wide_pool, false);
+        return;
+    }
     const size_t pixels = d->x.h * d->x.w;
     float *const y = hr_tape_at(run, d->y.block);
     const struct gate_pass p = { .run = run,
@@ -184,6 +266,10 @@ static void run_pool(const struct hr_tape_step *step, const struct hr_tape_run *
 static void run_pool_grad(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct gate_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_gate(d, run, hr_wide_pool_grad, true);
+        return;
+    }
     const size_t pixels = d->x.h * d->x.w;
     const struct gate_pass p = { .run = run,
                                  .pool_grad = { .n = run->n,
@@ -199,6 +285,10 @@ static void run_pool_grad(const struct hr_tape_step *step, const struct hr_tape_
 static void run_sigmoid(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct gate_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_gate(d, run, hr_wide_sigmoid, false);
+        return;
+    }
     float *const y = hr_tape_at(run, d->y.block);
     run->tape->options.kernels->eltwise.sigmoid(y, hr_tape_at(run, d->x.block),
                                                 run->n * d->y.h * d->y.w * d->y.stride);
@@ -208,6 +298,10 @@ static void run_sigmoid(const struct hr_tape_step *step, const struct hr_tape_ru
 static void run_sigmoid_grad(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct gate_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_gate(d, run, hr_wide_sigmoid_grad, true);
+        return;
+    }
     hr_sigmoid_grad(hr_tape_at(run, d->dx), hr_tape_at(run, d->dy), hr_tape_at(run, d->y.block),
                     run->n * d->y.h * d->y.w * d->y.stride, d->dx_add);
 }
@@ -215,6 +309,10 @@ static void run_sigmoid_grad(const struct hr_tape_step *step, const struct hr_ta
 static void run_scale(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct gate_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_gate(d, run, hr_wide_scale, false);
+        return;
+    }
     const size_t pixels = d->x.h * d->x.w;
     const struct gate_pass p = { .run = run,
                                  .scale = { .n = run->n,
@@ -231,6 +329,10 @@ static void run_scale(const struct hr_tape_step *step, const struct hr_tape_run 
 static void run_scale_grad(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct gate_detail *d = step->detail;
+    if (run->tape->options.wide) {
+        run_wide_gate(d, run, hr_wide_scale_grad, true);
+        return;
+    }
     const size_t pixels = d->x.h * d->x.w;
     const struct gate_pass p = { .run = run,
                                  .scale_grad = { .n = run->n,

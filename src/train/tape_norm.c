@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/wide.h"
 #include "train/tape_build.h"
 
 struct norm_detail {
@@ -108,11 +109,67 @@ static void use_statistics(const struct norm_detail *d, const struct hr_tape_run
     }
 }
 
+/* ---- In double ---- */
+
+static void wide_norm(const void *context, size_t first, size_t last)
+{
+    hr_wide_norm(context, first, last);
+}
+
+static void wide_norm_grad(const void *context, size_t first, size_t last)
+{
+    hr_wide_norm_grad(context, first, last);
+}
+
+static struct hr_wide_norm wide_of(const struct norm_detail *d, const struct hr_tape_run *run,
+                                   const struct state *state)
+{
+    return (struct hr_wide_norm){ .pixels = run->n * d->pixels,
+                                  .stride = d->stride,
+                                  .epsilon = d->epsilon,
+                                  .x = hr_tape_wide(run, d->x),
+                                  .y = hr_tape_wide(run, d->y),
+                                  .mean = state->first,
+                                  .variance = state->second,
+                                  .gamma = run->params + d->gamma,
+                                  .beta = run->params + d->beta,
+                                  .relu = d->relu };
+}
+
+static void run_wide(const struct norm_detail *d, const struct hr_tape_run *run)
+{
+    const struct state state = state_at(run, d->state, d->stride);
+    struct hr_wide_norm call = wide_of(d, run, &state);
+    call.residual = hr_tape_wide(run, d->residual);
+    hr_tape_ranges(run, wide_norm, &call, d->c, 4 * call.pixels);
+    use_statistics(d, run, &state);
+}
+
+static void run_wide_grad(const struct norm_detail *d, const struct hr_tape_run *run)
+{
+    const struct state state = state_at(run, d->state, d->stride);
+    struct hr_wide_norm call = wide_of(d, run, &state);
+    call.dy = hr_tape_wide(run, d->dy);
+    call.dx = hr_tape_wide(run, d->dx);
+    call.dx_add = d->dx_add;
+    call.dresidual = hr_tape_wide(run, d->dresidual);
+    call.dresidual_add = d->dresidual_add;
+    call.dgamma = run->gradients + d->gamma;
+    call.dbeta = run->gradients + d->beta;
+    hr_tape_ranges(run, wide_norm_grad, &call, d->c, 4 * call.pixels);
+}
+
+/* ---- The steps ---- */
+
 static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct norm_detail *d = step->detail;
     struct pass p = { .kernels = &run->tape->options.kernels->train.norm,
                       .state = state_at(run, d->state, d->stride) };
+    if (run->tape->options.wide) {
+        run_wide(d, run);
+        return;
+    }
     p.call = call_of(d, run, &p.state, d->partial);
     p.call.scale = p.state.two;
     p.call.shift = p.state.three;
@@ -148,6 +205,10 @@ static void run_norm_grad(const struct hr_tape_step *step, const struct hr_tape_
     const struct state forward = state_at(run, d->state, d->stride);
     struct pass p = { .kernels = &run->tape->options.kernels->train.norm,
                       .state = state_at(run, d->state_back, d->stride) };
+    if (run->tape->options.wide) {
+        run_wide_grad(d, run);
+        return;
+    }
     p.call = call_of(d, run, &forward, d->partial_back);
     p.call.dy = hr_tape_at(run, d->dy);
     p.call.a = p.state.one;

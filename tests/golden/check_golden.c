@@ -27,7 +27,8 @@
 struct settings {
     struct hr_kernels kernels;
     unsigned threads;
-    bool fast; /* kernels that reorder sums (Winograd) too */
+    bool fast;         /* kernels that reorder sums (Winograd) too */
+    bool wide, narrow; /* training: only in double, only in float32 */
 };
 
 struct golden {
@@ -303,8 +304,10 @@ static bool check_file(const struct settings *settings, const char *path)
     const uint64_t start = hr_os_now_ns();
     json_t *const json = json_load_file(path, 0, NULL);
     if (json && golden_is_training(json)) {
-        const bool same = golden_training_check(json, hr_os_base_name(path), &settings->kernels,
-                                                settings->threads, settings->fast);
+        const struct golden_training_settings training = { &settings->kernels, settings->threads,
+                                                           settings->fast, !settings->wide,
+                                                           !settings->narrow };
+        const bool same = golden_training_check(json, hr_os_base_name(path), &training);
         json_decref(json);
         return same;
     }
@@ -331,16 +334,20 @@ static bool check_file(const struct settings *settings, const char *path)
 /* ---- The command line ---------------------------------------------------------------------- */
 
 static const char usage[] =
-    "usage: check_golden [--cpu baseline|avx2|avx512] [--threads N] [--fast] FILE...\n"
+    "usage: check_golden [--cpu baseline|avx2|avx512] [--threads N] [--fast] [--double|--float]\n"
+    "                    FILE...\n"
     "Compares networks with golden files (tests/golden/network or training, or any of that form).\n"
     "--fast: with kernels that reorder sums, as a session runs them; tolerances are 5 times "
-    "wider.\n";
+    "wider.\n"
+    "--double, --float: training runs only with activations in double, or only in float32.\n";
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = { { "cpu", required_argument, NULL, 'c' },
                                              { "threads", required_argument, NULL, 't' },
                                              { "fast", no_argument, NULL, 'f' },
+                                             { "double", no_argument, NULL, 'd' },
+                                             { "float", no_argument, NULL, 'n' },
                                              { "help", no_argument, NULL, 'h' },
                                              { NULL, 0, NULL, 0 } };
     struct settings settings = { .threads = hr_cpu_count() };
@@ -351,8 +358,10 @@ int main(int argc, char **argv)
             fputs(usage, stdout);
             return 0;
         }
-        if (c == 'f') {
-            settings.fast = true;
+        if (c == 'f' || c == 'd' || c == 'n') {
+            settings.fast = settings.fast || c == 'f';
+            settings.wide = settings.wide || c == 'd';
+            settings.narrow = settings.narrow || c == 'n';
             continue;
         }
         if (c == 'c' && test_kernels_up_to(&settings.kernels, optarg))

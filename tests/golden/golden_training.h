@@ -11,9 +11,16 @@
 /* Has the file a loss curve and gradients? */
 bool golden_is_training(const json_t *json);
 
-/* Trains the network that the file describes and compares; prints one line, or more with
- * `verbose`.  False if anything differs or the file cannot be read. */
-bool golden_training_check(const json_t *json, const char *name, const struct hr_kernels *kernels,
-                           unsigned threads, bool fast);
+struct golden_training_settings {
+    const struct hr_kernels *kernels;
+    unsigned threads;
+    bool fast;          /* kernels that reorder sums too */
+    bool float32, wide; /* which runs: as training runs, and with activations in double */
+};
+
+/* Trains the network that the file describes and compares; prints one line a run.  False if
+ * anything differs or the file cannot be read. */
+bool golden_training_check(const json_t *json, const char *name,
+                           const struct golden_training_settings *settings);
 
 #endif

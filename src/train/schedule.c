@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Learning rates: one small function a kind.  Pure: a rate follows from the step alone, so resuming
+ * needs nothing but the step. */
+#include "train/schedule.h"
+
+#include <math.h>
+
+#define PI 3.14159265358979323846
+
+struct hr_schedule hr_schedule_defaults(enum hr_schedule_kind kind, double rate, uint64_t epochs,
+                                        uint64_t steps_per_epoch)
+{
+    return (struct hr_schedule){ .kind = kind,
+                                 .rate = rate,
+                                 .end = kind == HR_SCHEDULE_ONE_CYCLE ? rate / 1e4 : 0.0,
+                                 .power = 1.0,
+                                 .gamma = 0.1,
+                                 .peak = rate,
+                                 .cycles = 7.0 / 16.0,
+                                 .divide = 25.0,
+                                 .phase = 0.3,
+                                 .every = 30.0,
+                                 .up = 1.0,
+                                 .down = 1.0,
+                                 .epochs = epochs,
+                                 .steps_per_epoch = steps_per_epoch };
+}
+
+bool hr_schedule_piecewise_quirk(struct hr_schedule *schedule, double *boundaries, double *values)
+{
+    size_t count = 0;
+    bool differs = false;
+    values[0] = schedule->rate;
+    for (uint64_t epoch = 30; epoch < schedule->epochs; epoch += 30) {
+        boundaries[count++] = (double)epoch;
+        values[count] = schedule->rate * pow(0.1, (double)count);
+    }
+    differs = count != schedule->boundary_count;
+    for (size_t i = 0; schedule->values && !differs && i <= count; i++)
+        differs = (i < count && schedule->boundaries[i] != boundaries[i]) ||
+                  fabs(schedule->values[i] - values[i]) > 1e-12 * values[i];
+    schedule->boundaries = boundaries;
+    schedule->values = values;
+    schedule->boundary_count = count;
+    return differs;
+}
+
+enum hr_status hr_schedule_check(const struct hr_schedule *s)
+{
+    const bool needs_boundaries = s->kind == HR_SCHEDULE_PIECEWISE;
+    if (!(s->rate >= 0.0) || !isfinite(s->rate))
+        return hr_fail(HR_E_ARGUMENT, "learning rate %g: a finite one, not negative, is wanted",
+                       s->rate);
+    if (s->epochs < 1 || s->steps_per_epoch < 1)
+        return hr_fail(HR_E_ARGUMENT, "a schedule of %llu epochs of %llu steps has no steps",
+                       (unsigned long long)s->epochs, (unsigned long long)s->steps_per_epoch);
+    if (!(s->warmup_epochs >= 0.0) || s->warmup_epochs > (double)s->epochs)
+        return hr_fail(HR_E_ARGUMENT, "a warm-up of %g epochs does not fit %llu epochs",
+                       s->warmup_epochs, (unsigned long long)s->epochs);
+    if (needs_boundaries && (!s->values || (s->boundary_count > 0 && !s->boundaries)))
+        return hr_fail(HR_E_ARGUMENT, "a piecewise schedule needs boundaries and values");
+    for (size_t i = 1; i < s->boundary_count; i++)
+        if (s->boundaries[i] <= s->boundaries[i - 1])
+            return hr_fail(HR_E_ARGUMENT, "boundary %g of the schedule comes after %g",
+                           s->boundaries[i], s->boundaries[i - 1]);
+    if ((s->kind == HR_SCHEDULE_STEP && !(s->every > 0.0)) ||
+        (s->kind == HR_SCHEDULE_CYCLIC && !(s->up > 0.0 && s->down > 0.0)))
+        return hr_fail(HR_E_ARGUMENT, "the lengths of a schedule must be larger than 0");
+    return HR_OK;
+}
+
+/* Of one epoch in the schedule's own count. */
+static double unit(const struct hr_schedule *s)
+{
+    return s->by_epoch ? 1.0 : (double)s->steps_per_epoch;
+}
+
+static double warmup_length(const struct hr_schedule *s)
+{
+    return round(s->warmup_epochs * unit(s));
+}
+
+static size_t reached(const struct hr_schedule *s, double t)
+{
+    size_t i = 0;
+    while (i < s->boundary_count && t >= s->boundaries[i] * unit(s))
+        i++;
+    return i;
+}
+
+/* From a to b as x goes from 0 to 1. */
+static double half_cosine(double a, double b, double x)
+{
+    return b + (a - b) * 0.5 * (1.0 + cos(PI * x));
+}
+
+static double cyclic(const struct hr_schedule *s, double t)
+{
+    const double up = s->up * unit(s), down = s->down * unit(s);
+    const double at = fmod(t, up + down);
+    const double height = at <= up ? at / up : (up + down - at) / down;
+    return s->rate + (s->peak - s->rate) * height;
+}
+
+static double one_cycle(const struct hr_schedule *s, double t, double T)
+{
+    const double top = s->phase * T - 1.0, first = s->rate / s->divide;
+    if (t <= top)
+        return half_cosine(first, s->rate, top > 0.0 ? t / top : 1.0);
+    return half_cosine(s->rate, s->end, T - 1.0 > top ? (t - top) / (T - 1.0 - top) : 1.0);
+}
+
+static double after_warmup(const struct hr_schedule *s, double t)
+{
+    const double all = (double)s->epochs * unit(s) - warmup_length(s), T = all > 0.0 ? all : 1.0;
+    const double part = t < T ? t / T : 1.0;
+    switch (s->kind) {
+    case HR_SCHEDULE_CONSTANT:
+    case HR_SCHEDULE_PLATEAU:
+        return s->rate;
+    case HR_SCHEDULE_LINEAR:
+        return (s->rate - s->end) * pow(1.0 - part, s->power) + s->end;
+    case HR_SCHEDULE_COSINE:
+        return half_cosine(s->rate, s->end, part);
+    case HR_SCHEDULE_CYCLIC:
+        return cyclic(s, t);
+    case HR_SCHEDULE_STEP:
+        return s->rate * pow(s->gamma, floor(t / (s->every * unit(s))));
+    case HR_SCHEDULE_PIECEWISE:
+        return s->values[reached(s, t)];
+    case HR_SCHEDULE_MULTI_STEP:
+        return s->rate * pow(s->gamma, (double)reached(s, t));
+    case HR_SCHEDULE_COSINE_FIXMATCH:
+        return s->rate * fmax(0.0, cos(PI * s->cycles * part));
+    case HR_SCHEDULE_ONE_CYCLE:
+        return one_cycle(s, t, T);
+    }
+    return s->rate;
+}
+
+double hr_schedule_rate(const struct hr_schedule *schedule, uint64_t step)
+{
+    const double t = (double)(schedule->by_epoch ? step / schedule->steps_per_epoch : step);
+    const double warmup = warmup_length(schedule);
+    if (t >= warmup)
+        return after_warmup(schedule, t - warmup);
+    const double first = after_warmup(schedule, 0.0);
+    return schedule->warmup_start + (first - schedule->warmup_start) * t / warmup;
+}
+
+struct hr_plateau hr_plateau_of(double rate, bool larger_is_better)
+{
+    return (struct hr_plateau){ .larger_is_better = larger_is_better,
+                                .factor = 0.1,
+                                .threshold = 1e-4,
+                                .patience = 10,
+                                .rate = rate };
+}
+
+void hr_plateau_tell(struct hr_plateau *p, double metric)
+{
+    const double margin = p->threshold * fabs(p->best);
+    const bool better = p->seen++ == 0 || (p->larger_is_better ? metric > p->best + margin
+                                                               : metric < p->best - margin);
+    if (p->cooling > 0) { /* epochs of rest do not count as bad */
+        p->cooling--;
+        p->best = better ? metric : p->best;
+        return;
+    }
+    p->bad = better ? 0 : p->bad + 1;
+    p->best = better ? metric : p->best;
+    if (p->bad > p->patience) {
+        const double lower = p->rate * p->factor;
+        p->rate = lower > p->least_rate ? lower : p->least_rate;
+        p->cooling = p->cooldown;
+        p->bad = 0;
+    }
+}
