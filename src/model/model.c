@@ -122,8 +122,11 @@ static enum hr_status settle_recipe(struct hr_model *m, const struct hr_model_op
         m->recipe = *o->recipe;
         return HR_OK;
     }
-    if (own)
-        return hr_recipe_parse(&m->recipe, own);
+    if (own) {
+        const enum hr_status status = hr_recipe_parse(&m->recipe, own);
+        return status == HR_E_ARGUMENT ? HR_E_FORMAT
+                                       : status; /* the file's fault, not the caller's */
+    }
     if (m->published)
         return published_recipe(&m->recipe, m->published);
     return hr_recipe_named(&m->recipe, defaults[m->match.is.scheme]);
@@ -195,13 +198,34 @@ static enum hr_status read_self_test(struct hr_model *m, const struct hr_store *
                            m->match.classes);
 }
 
-/* What our own file says of itself must agree with its tensors. */
+/* What our own file says of itself must agree with its tensors, or is a word that we know. */
+static enum hr_status check_said(const struct hr_store *file, const char *key, const char *is)
+{
+    const char *said = hr_store_meta(file, key);
+    if (said && strcmp(said, is) == 0)
+        return HR_OK;
+    return hr_fail(HR_E_MISMATCH, "the model file's %s is '%.60s', wanted '%s'%s", key,
+                   said ? said : "missing", is,
+                   strcmp(key, "hrnet.precision") == 0 ? ": update hrnet" : " as its tensors are");
+}
+
+static enum hr_status read_fuse_order(struct hr_model *m, const struct hr_store *file)
+{
+    const char *order = hr_store_meta(file, "hrnet.fuse_order");
+    if (order && strcmp(order, "microsoft") != 0 && strcmp(order, "paddle") != 0)
+        return hr_fail(
+            HR_E_MISMATCH,
+            "the model file's hrnet.fuse_order is '%.60s': paddle or microsoft is wanted", order);
+    if (order && order[0] == 'm')
+        m->fuse_order = HR_FUSE_MICROSOFT;
+    return HR_OK;
+}
+
 static enum hr_status read_own(struct hr_model *m, const struct hr_store *file)
 {
     const char *version = hr_store_meta(file, "hrnet.version");
-    const char *architecture = hr_store_meta(file, "hrnet.architecture");
-    const char *order = hr_store_meta(file, "hrnet.fuse_order");
     const char *checksum = hr_store_meta(file, "hrnet.checksum");
+    char classes[16];
     if (!version)
         return HR_OK;
     if (strcmp(version, FILE_VERSION) != 0)
@@ -209,12 +233,11 @@ static enum hr_status read_own(struct hr_model *m, const struct hr_store *file)
                        "the model file has format version %.20s, this program reads " FILE_VERSION
                        ": update hrnet",
                        version);
-    if (!architecture || strcmp(architecture, m->match.is.row->name) != 0)
-        return hr_fail(HR_E_MISMATCH,
-                       "the model file says it is %.60s, its tensors are those of %s",
-                       architecture ? architecture : "nothing", m->match.is.row->name);
-    if (order && strcmp(order, "microsoft") == 0)
-        m->fuse_order = HR_FUSE_MICROSOFT;
+    snprintf(classes, sizeof classes, "%d", m->match.is.classes);
+    HR_TRY(check_said(file, "hrnet.architecture", m->match.is.row->name));
+    HR_TRY(check_said(file, "hrnet.classes", classes));
+    HR_TRY(check_said(file, "hrnet.precision", "fp32"));
+    HR_TRY(read_fuse_order(m, file));
     if (checksum && !m->match.head_replaced && !(m->checksum = hr_mem_strdup(checksum)))
         return HR_E_MEMORY;
     return read_self_test(m, file);

@@ -340,8 +340,8 @@ static enum hr_status read_trailer(struct paddle_file *f, struct hr_arena *arena
                                    struct hr_reader *reader)
 {
     struct hr_pickle *root;
-    if (hr_reader_left(reader) < sizeof TRAILER - 1 ||
-        memcmp(reader->data + reader->pos, TRAILER, sizeof TRAILER - 1) != 0)
+    const size_t left = hr_reader_left(reader), size = sizeof TRAILER - 1;
+    if (left == 0 || memcmp(reader->data + reader->pos, TRAILER, left < size ? left : size) != 0)
         return HR_OK;
     HR_TRY(hr_pickle_load(&root, arena, reader, NULL, 0));
     const struct hr_pickle *text = hr_pickle_get(root, HR_METADATA_NAME);

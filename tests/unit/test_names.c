@@ -239,6 +239,42 @@ static void every_fault_is_named(void **state)
     hr_store_destroy(want);
 }
 
+/* users.md C10 (c), A026, A036: a file of one network for another names both, with the first shapes
+ * or tensors that differ and their count. */
+static void another_network_is_named(void **state)
+{
+    static const struct {
+        const char *is, *want, *words[4];
+    } cases[] = {
+        { "HRNet_W32_C",
+          "HRNet_W48_C",
+          { "the file holds HRNet_W32_C, but HRNet_W48_C was asked for", "conv_tr1_1.conv.weight",
+            "[32,256,3,3], wanted [48,256,3,3]", "use -m HRNet_W32_C" } },
+        { "HRNet_W64_C",
+          "SE_HRNet_W64_C",
+          { "layer1.0.se.fc_squeeze.weight is missing (wanted [256,16])", "448 missing",
+            "0 of another shape", "0 extra; use -m HRNet_W64_C" } },
+        { "SE_HRNet_W64_C",
+          "HRNet_W64_C",
+          { "layer1.0.se.fc_squeeze.weight is no tensor of HRNet_W64_C", "0 missing", "448 extra",
+            "use -m SE_HRNet_W64_C" } },
+    };
+    (void)state;
+    for (size_t i = 0; i < HR_COUNT(cases); i++) {
+        const struct hr_zoo_row *is, *expect;
+        struct hr_store *back = NULL;
+        struct hr_match match;
+        assert_int_equal(hr_zoo_find(&is, cases[i].is), HR_OK);
+        assert_int_equal(hr_zoo_find(&expect, cases[i].want), HR_OK);
+        struct hr_store *file = canonical(is, 9);
+        assert_int_equal(hr_names_match(&back, &match, file, expect, 0, false), HR_E_MISMATCH);
+        for (size_t k = 0; k < HR_COUNT(cases[i].words); k++)
+            if (!strstr(match.verdict, cases[i].words[k]))
+                fail_msg("'%s' lacks '%s'", match.verdict, cases[i].words[k]);
+        hr_store_destroy(file);
+    }
+}
+
 /* One scalar-valued tensor more. */
 static void add_stranger(struct hr_store *store, const char *name)
 {
@@ -411,6 +447,7 @@ int main(void)
                                         cmocka_unit_test(head_biases_fold),
                                         cmocka_unit_test(strangers_are_refused),
                                         cmocka_unit_test(every_fault_is_named),
+                                        cmocka_unit_test(another_network_is_named),
                                         cmocka_unit_test(the_rest_is_accounted_for),
                                         cmocka_unit_test(unusable_values_are_counted_and_named),
                                         cmocka_unit_test(a_fresh_head_needs_its_classes),
