@@ -34,7 +34,10 @@ static enum hr_status create_neighbour(const char *path, char **out, int *fd)
         hr_text_printf(&name, ".%.100s.%ld.%u.tmp", base, (long)getpid(),
                        atomic_fetch_add(&counter, 1));
         char *taken = NULL;
-        HR_TRY(hr_text_take(&name, &taken));
+        const enum hr_status status = hr_text_take(&name, &taken);
+        hr_text_fini(&name);
+        if (status != HR_OK)
+            return status;
         *fd = open(taken, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (*fd >= 0) {
             *out = taken;

@@ -41,7 +41,8 @@ static enum hr_status save_npy(const char *path, const float *values, const stru
 /* ---- run ---- */
 
 static const struct hr_flag run_flags[] = {
-    { "input", 'i', HR_FLAG_FILE, "X.npy", NULL, 0, 0, "float32 [n,3,h,w], or - for stdin" },
+    { "input", 'i', HR_FLAG_FILE, "X.npy", NULL, 0, 0,
+      "float32 [n,3,h,w] as .npy or .npz (its only array, or the one called x), or - for stdin" },
     { "output", 'o', HR_FLAG_FILE, "Y.npy", NULL, 0, 0, "where the result goes, or -" },
     { "output-name", 0, HR_FLAG_TEXT, "NAME", "logits", 0, 0,
       "logits, or a feature map: stem, layer1, stage2.0 to stage4.3, incre.0 to incre.3, pool" },
@@ -52,16 +53,34 @@ struct run_job {
     hrnet_model *model;
     hrnet_session *session;
     struct hr_input file;
+    struct hr_store *arrays; /* of an .npz */
     struct hr_tensor x;
     float *in, *logits, *out;
     size_t count, chunk, in_floats, out_floats;
     int64_t out_shape[4];
 };
 
+/* The only array of an .npz, or the one called x. */
+static enum hr_status read_archive(struct run_job *job, const char *path)
+{
+    HR_TRY(hr_store_create(&job->arrays));
+    HR_TRY(hr_npz_read(job->arrays, job->file.data, job->file.size, path));
+    const size_t count = hr_store_count(job->arrays);
+    const struct hr_tensor *x =
+        count == 1 ? hr_store_tensor(job->arrays, 0) : hr_store_find(job->arrays, "x");
+    if (!x)
+        return hr_fail(HR_E_FORMAT, "%s: of its %zu arrays none is called 'x'", path, count);
+    job->x = *x;
+    return HR_OK;
+}
+
 static enum hr_status read_tensor(struct run_job *job, const char *path)
 {
     HR_TRY(hr_input_open(&job->file, path, SIZE_MAX / 2));
-    HR_TRY(hr_npy_parse(&job->x, job->file.data, job->file.size, path));
+    if (job->file.size >= 2 && memcmp(job->file.data, "PK", 2) == 0)
+        HR_TRY(read_archive(job, path));
+    else
+        HR_TRY(hr_npy_parse(&job->x, job->file.data, job->file.size, path));
     const struct hr_shape *s = &job->x.shape;
     if (s->rank != 4 || s->dim[1] != 3 || s->dim[0] < 1)
         return hr_fail(HR_E_SHAPE, "%s: shape %s: [n,3,height,width] is wanted", path,
@@ -132,6 +151,7 @@ static int run(const struct hr_args *args)
         code = status == HR_OK ? 0 : hr_report((int)status);
     hrnet_session_destroy(job.session);
     hrnet_model_release(job.model);
+    hr_store_destroy(job.arrays);
     hr_input_close(&job.file);
     hr_mem_free(job.in);
     hr_mem_free(job.logits);

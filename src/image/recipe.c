@@ -81,6 +81,13 @@ static json_t *floats(const float *values)
     return json_pack("[f, f, f]", (double)values[0], (double)values[1], (double)values[2]);
 }
 
+/* Not json_dumps, which gives cut text when memory fails in the middle. */
+static int put_text(const char *text, size_t size, void *json)
+{
+    hr_text_add_bytes(json, text, size);
+    return 0;
+}
+
 void hr_recipe_print(const struct hr_recipe *r, struct hr_text *json)
 {
     json_t *object =
@@ -88,12 +95,10 @@ void hr_recipe_print(const struct hr_recipe *r, struct hr_text *json)
                   resize_names[r->resize], "resize_short", r->resize_short, "crop_width",
                   r->crop_width, "crop_height", r->crop_height, "scale", (double)r->scale, "mean",
                   floats(r->mean), "deviation", floats(r->deviation));
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    if (text)
-        hr_text_add(json, text);
-    else if (json->status == HR_OK)
+    if ((!object ||
+         json_dump_callback(object, put_text, json, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0) &&
+        json->status == HR_OK)
         json->status = hr_fail(HR_E_MEMORY, "out of memory");
-    free(text);
     json_decref(object);
 }
 

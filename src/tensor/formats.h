@@ -38,6 +38,10 @@ enum hr_status hr_metadata_parse(struct hr_store *store, struct hr_span text,
 enum hr_status hr_metadata_object(json_t **out, const struct hr_store *store) HR_WARN_UNUSED;
 enum hr_status hr_metadata_print(struct hr_text *out, const struct hr_store *store) HR_WARN_UNUSED;
 
+/* Bytes of a tensor of this shape; a failure names file and tensor. */
+enum hr_status hr_tensor_bytes_of(size_t *out, const struct hr_tensor *t, const char *file,
+                                  const char *tensor) HR_WARN_UNUSED;
+
 /* Writes tensor `index` row-major and little-endian to the file; false after a write error. */
 bool hr_tensor_stream(const struct hr_store *store, size_t index, FILE *file);
 

@@ -2,7 +2,6 @@
  * A store's string metadata as a JSON object: the text that safetensors keeps as __metadata__, and
  * that our Paddle and PyTorch files carry where their own loaders do not look. */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -54,15 +53,18 @@ enum hr_status hr_metadata_object(json_t **out, const struct hr_store *store)
     return status;
 }
 
+/* Not json_dumps, which gives cut text when memory fails in the middle. */
+static int put_text(const char *text, size_t size, void *out)
+{
+    hr_text_add_bytes(out, text, size);
+    return 0;
+}
+
 enum hr_status hr_metadata_print(struct hr_text *out, const struct hr_store *store)
 {
     json_t *object;
     HR_TRY(hr_metadata_object(&object, store));
-    char *text = json_dumps(object, JSON_COMPACT);
-    if (text)
-        hr_text_add(out, text);
-    const enum hr_status status = text ? out->status : hr_fail(HR_E_MEMORY, "out of memory");
-    free(text);
+    const bool printed = json_dump_callback(object, put_text, out, JSON_COMPACT) == 0;
     json_decref(object);
-    return status;
+    return printed ? out->status : hr_fail(HR_E_MEMORY, "out of memory");
 }

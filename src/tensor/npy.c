@@ -8,9 +8,11 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "tensor/formats.h"
 #include "wire/zip.h"
 
-#define MAGIC "\x93NUMPY"
+#define MAGIC         "\x93NUMPY"
+#define MOST_INFLATED ((size_t)64 << 20) /* bytes of deflated arrays, or 16 times the file */
 
 static const struct {
     const char *code;
@@ -65,16 +67,6 @@ static enum hr_status read_shape(struct hr_tensor *t, const char *value, const c
     return HR_OK;
 }
 
-static void set_fortran(struct hr_tensor *t)
-{
-    struct hr_tensor turned = *t;
-    for (int d = 0; d < t->shape.rank; d++)
-        turned.shape.dim[d] = t->shape.dim[t->shape.rank - 1 - d];
-    hr_tensor_set_contiguous(&turned);
-    for (int d = 0; d < t->shape.rank; d++)
-        t->stride[d] = turned.stride[t->shape.rank - 1 - d];
-}
-
 /* header is zero-terminated. */
 static enum hr_status read_header(struct hr_tensor *t, const char *header, struct hr_span data,
                                   const char *name)
@@ -83,12 +75,12 @@ static enum hr_status read_header(struct hr_tensor *t, const char *header, struc
     size_t bytes;
     HR_TRY(read_descr(t, value_of(header, "descr"), name));
     HR_TRY(read_shape(t, value_of(header, "shape"), name));
-    HR_TRY(hr_shape_elements(&t->shape, &bytes));
-    if (!hr_size_mul(&bytes, bytes, hr_dtype_bytes(t->dtype)) || bytes != data.size)
+    HR_TRY(hr_tensor_bytes_of(&bytes, t, name, "array"));
+    if (bytes != data.size)
         return hr_fail(HR_E_FORMAT, "%s: npy: %s of %s does not take %zu bytes", name,
                        hr_shape_str(&t->shape).s, hr_dtype_name(t->dtype), data.size);
     if (order && hr_text_starts(order, "True"))
-        set_fortran(t);
+        hr_tensor_set_fortran(t);
     else if (order && hr_text_starts(order, "False"))
         hr_tensor_set_contiguous(t);
     else
@@ -131,12 +123,68 @@ enum hr_status hr_npy_parse(struct hr_tensor *out, const void *data, size_t size
     return status;
 }
 
+/* The bytes of an entry, of which all deflated ones together may have *left. */
+static enum hr_status entry_bytes(struct hr_store *store, const struct hr_zip_entry *entry,
+                                  struct hr_span *out, size_t *left, const char *name)
+{
+    *out = entry->packed;
+    if (!entry->deflated)
+        return HR_OK;
+    if (entry->size > *left)
+        return hr_fail(HR_E_LIMIT,
+                       "%s: its deflated arrays are too large: save it with numpy.savez", name);
+    *left -= (size_t)entry->size;
+    void *block = hr_mem_alloc_raw((size_t)entry->size, 1);
+    if (!block)
+        return HR_E_MEMORY;
+    const enum hr_status status = hr_store_take_block(store, block);
+    if (status != HR_OK) {
+        hr_mem_free(block);
+        return status;
+    }
+    *out = (struct hr_span){ block, (size_t)entry->size };
+    return hr_zip_inflate(entry, block, name);
+}
+
+static enum hr_status add_entry(struct hr_store *store, const struct hr_zip_entry *entry,
+                                size_t *left, const char *name)
+{
+    struct hr_text array = { 0 };
+    struct hr_tensor t;
+    struct hr_span bytes;
+    if (!hr_text_ends(entry->name, ".npy"))
+        return hr_fail(HR_E_FORMAT, "%s: '%.200s' in the archive is no .npy file", name,
+                       entry->name);
+    HR_TRY(entry_bytes(store, entry, &bytes, left, name));
+    enum hr_status status = hr_npy_parse(&t, bytes.data, bytes.size, name);
+    if (status != HR_OK)
+        return hr_fail_context(status, "array '%.200s'", entry->name);
+    hr_text_add_bytes(&array, entry->name, strlen(entry->name) - 4);
+    status = array.status;
+    if (status == HR_OK)
+        status = hr_store_add(store, hr_text_str(&array), &t);
+    hr_text_fini(&array);
+    return status;
+}
+
+enum hr_status hr_npz_read(struct hr_store *store, const void *data, size_t size, const char *name)
+{
+    struct hr_arena arena = { 0 };
+    struct hr_zip_entry *entries = NULL;
+    size_t count = 0, left = size > MOST_INFLATED / 16 ? size * 16 : MOST_INFLATED;
+    enum hr_status status = hr_zip_list(&entries, &count, &arena, data, size, name);
+    for (size_t i = 0; i < count && status == HR_OK; i++)
+        status = add_entry(store, &entries[i], &left, name);
+    hr_arena_fini(&arena);
+    return status;
+}
+
 static const char *code_of(enum hr_dtype dtype)
 {
     for (size_t i = 0; i < HR_COUNT(codes); i++)
         if (codes[i].dtype == dtype)
             return codes[i].code;
-    return "u2"; /* bfloat16, as Paddle stores it */
+    return "f4"; /* bfloat16, widened */
 }
 
 enum hr_status hr_npy_write(struct hr_buffer *out, const struct hr_tensor *t)
@@ -144,7 +192,8 @@ enum hr_status hr_npy_write(struct hr_buffer *out, const struct hr_tensor *t)
     struct hr_text header = { 0 };
     size_t elements;
     HR_TRY(hr_shape_elements(&t->shape, &elements));
-    const size_t bytes = elements * hr_dtype_bytes(t->dtype);
+    const bool widen = t->dtype == HR_DTYPE_BF16;
+    const size_t bytes = elements * hr_dtype_bytes(widen ? HR_DTYPE_F32 : t->dtype);
     hr_text_printf(&header, "{'descr': '%c%s', 'fortran_order': False, 'shape': (",
                    hr_dtype_bytes(t->dtype) == 1 ? '|' : '<', code_of(t->dtype));
     for (int d = 0; d < t->shape.rank; d++)
@@ -157,7 +206,10 @@ enum hr_status hr_npy_write(struct hr_buffer *out, const struct hr_tensor *t)
     enum hr_status status = header.status;
     void *rows = status == HR_OK ? hr_mem_alloc_raw(bytes, 1) : NULL;
     if (rows) {
-        hr_tensor_gather(rows, t);
+        if (widen)
+            hr_tensor_to_f32(rows, t);
+        else
+            hr_tensor_gather(rows, t);
         hr_buffer_put(out, MAGIC "\x01\x00", 8);
         hr_buffer_put_u16le(out, (uint16_t)header.size);
         hr_buffer_put(out, header.data, header.size);

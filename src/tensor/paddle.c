@@ -8,44 +8,21 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "tensor/formats.h"
+#include "tensor/ndarray.h"
 #include "wire/pickle.h"
 
 #define NAME_TABLE  "StructuredToParameterName@@"
 #define SLICE_TABLE "UnpackBigParamInfor@@"
 #define TRAILER     "\x80\x04}X\x0a\0\0\0" HR_METADATA_NAME
-#define DICT_DEPTH  4 /* state dicts are flat; optimizer files nest twice */
+#define DICT_DEPTH  4    /* state dicts are flat; optimizer files nest twice */
+#define MOST_PIECES 4096 /* of cut tensors; each is looked for among all names */
 
-static const char *const allowed[] = {
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "_codecs.encode",
-    "builtins.bytes",
-    "__builtin__.bytes",
-    "builtins.tuple",
-    "__builtin__.tuple",
-};
+static const char *const allowed[] = { HR_NDARRAY_GLOBALS, "builtins.tuple", "__builtin__.tuple" };
 
 struct paddle_file {
-    struct hr_store *store;
-    const char *name;
-    size_t size;                    /* of the file; what is made in memory stays below it */
-    size_t made;                    /* bytes decoded and joined so far */
+    struct hr_ndarray_source from;
     const struct hr_pickle *slices; /* the table of cut tensors, or NULL */
 };
-
-/* Values may be shared inside a pickle, so a small file could ask for the same bytes again and
- * again: all that is decoded or joined may not be more than the file itself holds. */
-static enum hr_status charge(struct paddle_file *f, size_t bytes)
-{
-    if (bytes > f->size - f->made)
-        return hr_fail(HR_E_FORMAT, "%s: its tensors claim more bytes than the file has", f->name);
-    f->made += bytes;
-    return HR_OK;
-}
 
 /* A key as C text; names with a zero byte or of absurd length are refused. */
 static enum hr_status key_text(char out[1024], const struct hr_pickle *key,
@@ -53,16 +30,10 @@ static enum hr_status key_text(char out[1024], const struct hr_pickle *key,
 {
     if (key->bytes.size >= 1024 || memchr(key->bytes.data, 0, key->bytes.size))
         return hr_fail(HR_E_FORMAT, "%s: a tensor's name is longer than 1023 bytes or not text",
-                       f->name);
+                       f->from.name);
     memcpy(out, key->bytes.data, key->bytes.size);
     out[key->bytes.size] = '\0';
     return HR_OK;
-}
-
-static bool is_array(const struct hr_pickle *value)
-{
-    return hr_pickle_made_by(value, "numpy.core.multiarray._reconstruct") ||
-           hr_pickle_made_by(value, "numpy._core.multiarray._reconstruct");
 }
 
 /* (name, array), as a tuple or as builtins.tuple((name, array)): the array, or NULL. */
@@ -73,140 +44,9 @@ static const struct hr_pickle *named_array(const struct hr_pickle *value)
         value->args->count == 1)
         value = value->args->items[0];
     if (value->kind == HR_PICKLE_TUPLE && value->count == 2 &&
-        value->items[0]->kind == HR_PICKLE_STRING && is_array(value->items[1]))
+        value->items[0]->kind == HR_PICKLE_STRING && hr_ndarray_is(value->items[1]))
         return value->items[1];
     return NULL;
-}
-
-/* numpy.dtype('f4', ...) with its state (3, '<', ...). */
-static enum hr_status read_dtype(enum hr_dtype *out, const struct hr_pickle *dtype,
-                                 const char *tensor, const struct paddle_file *f)
-{
-    static const struct {
-        const char *code;
-        enum hr_dtype dtype;
-    } codes[] = { { "f4", HR_DTYPE_F32 },  { "f2", HR_DTYPE_F16 }, { "f8", HR_DTYPE_F64 },
-                  { "i1", HR_DTYPE_I8 },   { "u1", HR_DTYPE_U8 },  { "i2", HR_DTYPE_I16 },
-                  { "u2", HR_DTYPE_BF16 }, { "i4", HR_DTYPE_I32 }, { "u4", HR_DTYPE_U32 },
-                  { "i8", HR_DTYPE_I64 },  { "u8", HR_DTYPE_U64 }, { "b1", HR_DTYPE_BOOL } };
-    if (!hr_pickle_made_by(dtype, "numpy.dtype") || dtype->args->count < 1)
-        return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' has no NumPy element type", f->name,
-                       tensor);
-    const struct hr_pickle *state = dtype->state;
-    if (state && state->kind == HR_PICKLE_TUPLE && state->count >= 2 &&
-        hr_pickle_is(state->items[1], ">"))
-        return hr_fail(HR_E_UNSUPPORTED,
-                       "%s: tensor '%.200s' is big-endian: save it on a "
-                       "little-endian machine",
-                       f->name, tensor);
-    for (size_t i = 0; i < HR_COUNT(codes); i++) {
-        if (hr_pickle_is(dtype->args->items[0], codes[i].code)) {
-            *out = codes[i].dtype;
-            return HR_OK;
-        }
-    }
-    return hr_fail(
-        HR_E_UNSUPPORTED, "%s: tensor '%.200s': NumPy element type '%.*s' is not read", f->name,
-        tensor,
-        (int)(dtype->args->items[0]->bytes.size < 16 ? dtype->args->items[0]->bytes.size : 16),
-        (const char *)dtype->args->items[0]->bytes.data);
-}
-
-static enum hr_status read_shape(struct hr_shape *shape, const struct hr_pickle *tuple,
-                                 const char *tensor, const struct paddle_file *f)
-{
-    if (tuple->kind != HR_PICKLE_TUPLE || tuple->count > HR_MAX_RANK)
-        return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' has no shape of at most %d dimensions",
-                       f->name, tensor, HR_MAX_RANK);
-    *shape = (struct hr_shape){ .rank = (int)tuple->count };
-    for (size_t d = 0; d < tuple->count; d++) {
-        if (tuple->items[d]->kind != HR_PICKLE_INT || tuple->items[d]->integer < 0)
-            return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s': a dimension is no whole number",
-                           f->name, tensor);
-        shape->dim[d] = tuple->items[d]->integer;
-    }
-    return HR_OK;
-}
-
-/* Protocol 2 of Python 3 has no bytes: each became the code point of its value, in UTF-8. */
-static bool decode_latin1(uint8_t *out, size_t size, struct hr_span text)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if (byte >= 0x80) {
-            if ((byte & 0xfe) != 0xc2 || i + 1 == text.size || (text.data[i + 1] & 0xc0) != 0x80)
-                return false;
-            byte = (uint8_t)(byte << 6 | (text.data[++i] & 0x3f));
-        }
-        if (used == size)
-            return false;
-        out[used++] = byte;
-    }
-    return used == size;
-}
-
-static void set_fortran_strides(struct hr_tensor *t)
-{
-    struct hr_tensor turned = *t;
-    for (int d = 0; d < t->shape.rank; d++)
-        turned.shape.dim[d] = t->shape.dim[t->shape.rank - 1 - d];
-    hr_tensor_set_contiguous(&turned);
-    for (int d = 0; d < t->shape.rank; d++)
-        t->stride[d] = turned.stride[t->shape.rank - 1 - d];
-}
-
-static enum hr_status fail_bytes(const struct paddle_file *f, const char *tensor,
-                                 const struct hr_tensor *t)
-{
-    return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s': its bytes do not make %s of %s", f->name,
-                   tensor, hr_shape_str(&t->shape).s, hr_dtype_name(t->dtype));
-}
-
-/* The array's view, without adding it.  Decoded bytes go to the store. */
-static enum hr_status read_array(struct hr_tensor *t, const struct hr_pickle *array,
-                                 const char *tensor, struct paddle_file *f)
-{
-    const struct hr_pickle *state = array->state;
-    size_t bytes;
-    if (!state || state->kind != HR_PICKLE_TUPLE || state->count != 5)
-        return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' is an array without content", f->name,
-                       tensor);
-    const struct hr_pickle *data = state->items[4];
-    HR_TRY(read_shape(&t->shape, state->items[1], tensor, f));
-    HR_TRY(read_dtype(&t->dtype, state->items[2], tensor, f));
-    HR_TRY(hr_shape_elements(&t->shape, &bytes));
-    if (!hr_size_mul(&bytes, bytes, hr_dtype_bytes(t->dtype)))
-        return fail_bytes(f, tensor, t);
-    if (state->items[3]->integer)
-        set_fortran_strides(t);
-    else
-        hr_tensor_set_contiguous(t);
-    if (data->kind == HR_PICKLE_BYTES || data->kind == HR_PICKLE_STRING) {
-        t->data = data->bytes.data;
-        return data->bytes.size == bytes ? HR_OK : fail_bytes(f, tensor, t);
-    }
-    if (bytes == 0 && (hr_pickle_made_by(data, "__builtin__.bytes") ||
-                       hr_pickle_made_by(data, "builtins.bytes"))) {
-        t->data = "";
-        return HR_OK;
-    }
-    if (!hr_pickle_made_by(data, "_codecs.encode") || data->args->count != 2 ||
-        data->args->items[0]->kind != HR_PICKLE_STRING ||
-        !hr_pickle_is(data->args->items[1], "latin1") || bytes > data->args->items[0]->bytes.size)
-        return fail_bytes(f, tensor, t);
-    HR_TRY(charge(f, bytes));
-    uint8_t *decoded = hr_mem_alloc_raw(bytes, 1);
-    if (!decoded)
-        return HR_E_MEMORY;
-    enum hr_status status = hr_store_take_block(f->store, decoded);
-    if (status != HR_OK) {
-        hr_mem_free(decoded);
-        return status;
-    }
-    t->data = decoded;
-    return decode_latin1(decoded, bytes, data->args->items[0]->bytes) ? HR_OK
-                                                                      : fail_bytes(f, tensor, t);
 }
 
 /* Joins the pieces of a tensor that protocols 2 and 3 could not hold whole. */
@@ -221,34 +61,49 @@ static enum hr_status join_slices(struct paddle_file *f, const struct hr_pickle 
     uint8_t *to = NULL;
     HR_TRY(key_text(name, key, f));
     if (!shape || !slices || slices->kind != HR_PICKLE_LIST || slices->count == 0)
-        return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' is cut into unknown pieces", f->name,
+        return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' is cut into unknown pieces", f->from.name,
                        name);
-    HR_TRY(read_shape(&whole, shape, name, f));
-    HR_TRY(hr_shape_elements(&whole, &elements));
+    HR_TRY(hr_ndarray_shape(&whole, shape, name, &f->from));
+    const struct hr_tensor bytes = { .dtype = HR_DTYPE_U8, .shape = whole };
+    HR_TRY(hr_tensor_bytes_of(&elements, &bytes, f->from.name, name));
     for (size_t i = 0; i < slices->count; i++) {
         struct hr_tensor t = { 0 };
         size_t count;
         if (slices->items[i]->kind != HR_PICKLE_STRING)
-            return hr_fail(HR_E_FORMAT, "%s: a piece of '%.200s' has no name", f->name, name);
+            return hr_fail(HR_E_FORMAT, "%s: a piece of '%.200s' has no name", f->from.name, name);
         HR_TRY(key_text(piece, slices->items[i], f));
         const struct hr_pickle *part = hr_pickle_get(root, piece);
-        if (!part || !is_array(part))
-            return hr_fail(HR_E_FORMAT, "%s: piece '%.200s' is missing", f->name, piece);
-        HR_TRY(read_array(&t, part, piece, f));
+        if (!part || !hr_ndarray_is(part))
+            return hr_fail(HR_E_FORMAT, "%s: piece '%.200s' is missing", f->from.name, piece);
+        HR_TRY(hr_ndarray_read(&t, part, piece, &f->from));
         HR_TRY(hr_shape_elements(&t.shape, &count));
         if (!to) {
-            HR_TRY(charge(f, elements > f->size ? elements : elements * hr_dtype_bytes(t.dtype)));
-            HR_TRY(hr_store_add_owned(f->store, name, t.dtype, &whole, (void **)&to));
+            HR_TRY(hr_ndarray_charge(
+                &f->from, elements > f->from.size ? elements : elements * hr_dtype_bytes(t.dtype)));
+            HR_TRY(hr_store_add_owned(f->from.store, name, t.dtype, &whole, (void **)&to));
         }
-        if (count > elements - at || t.dtype != hr_store_find(f->store, name)->dtype)
-            return hr_fail(HR_E_FORMAT, "%s: piece '%.200s' does not fit %s", f->name, piece,
+        if (count > elements - at || t.dtype != hr_store_find(f->from.store, name)->dtype)
+            return hr_fail(HR_E_FORMAT, "%s: piece '%.200s' does not fit %s", f->from.name, piece,
                            hr_shape_str(&whole).s);
         hr_tensor_gather(to + at * hr_dtype_bytes(t.dtype), &t);
         at += count;
     }
     if (at != elements)
-        return hr_fail(HR_E_FORMAT, "%s: the pieces of '%.200s' make %zu of %zu elements", f->name,
-                       name, at, elements);
+        return hr_fail(HR_E_FORMAT, "%s: the pieces of '%.200s' make %zu of %zu elements",
+                       f->from.name, name, at, elements);
+    return HR_OK;
+}
+
+static enum hr_status count_pieces(const struct paddle_file *f, const struct hr_pickle *slices)
+{
+    size_t count = slices->count;
+    for (size_t i = 1; i < slices->count && count <= MOST_PIECES; i += 2) {
+        const struct hr_pickle *list = hr_pickle_get(slices->items[i], "slices");
+        count += list ? list->count : 0;
+    }
+    if (count > MOST_PIECES)
+        return hr_fail(HR_E_LIMIT, "%s: tensors are cut into more than %d pieces", f->from.name,
+                       MOST_PIECES);
     return HR_OK;
 }
 
@@ -275,9 +130,9 @@ static enum hr_status add_array(struct paddle_file *f, const struct hr_pickle *k
     char name[1024];
     struct hr_tensor t = { 0 };
     HR_TRY(key_text(name, key, f));
-    HR_TRY(read_array(&t, array, name, f));
-    const enum hr_status status = hr_store_add(f->store, name, &t);
-    return status == HR_OK ? HR_OK : hr_fail_context(status, "%s", f->name);
+    HR_TRY(hr_ndarray_read(&t, array, name, &f->from));
+    const enum hr_status status = hr_store_add(f->from.store, name, &t);
+    return status == HR_OK ? HR_OK : hr_fail_context(status, "%s", f->from.name);
 }
 
 static enum hr_status add_value(struct paddle_file *f, const struct hr_pickle *key,
@@ -287,10 +142,11 @@ static enum hr_status add_dict(struct paddle_file *f, const struct hr_pickle *di
 {
     const struct hr_pickle *slices = hr_pickle_get(dict, SLICE_TABLE);
     if (depth > DICT_DEPTH)
-        return hr_fail(HR_E_FORMAT, "%s: dicts nest deeper than %d", f->name, DICT_DEPTH);
+        return hr_fail(HR_E_FORMAT, "%s: dicts nest deeper than %d", f->from.name, DICT_DEPTH);
     if (hr_pickle_seen(dict))
         return HR_OK;
     if (slices && slices->kind == HR_PICKLE_DICT) {
+        HR_TRY(count_pieces(f, slices));
         f->slices = slices;
         for (size_t i = 0; i + 1 < slices->count; i += 2)
             if (slices->items[i]->kind == HR_PICKLE_STRING &&
@@ -309,7 +165,7 @@ static enum hr_status add_dict(struct paddle_file *f, const struct hr_pickle *di
 static enum hr_status add_value(struct paddle_file *f, const struct hr_pickle *key,
                                 const struct hr_pickle *value, int depth)
 {
-    const struct hr_pickle *array = is_array(value) ? value : named_array(value);
+    const struct hr_pickle *array = hr_ndarray_is(value) ? value : named_array(value);
     if (array)
         return add_array(f, key, array);
     if (value->kind == HR_PICKLE_DICT)
@@ -327,7 +183,7 @@ static enum hr_status add_root(struct paddle_file *f, const struct hr_pickle *ro
     if (root->kind == HR_PICKLE_DICT)
         return add_dict(f, root, 0);
     if (root->kind != HR_PICKLE_LIST)
-        return hr_fail(HR_E_FORMAT, "%s: the pickle holds no dict of arrays", f->name);
+        return hr_fail(HR_E_FORMAT, "%s: the pickle holds no dict of arrays", f->from.name);
     for (size_t i = 0; i < root->count; i++) /* .pdopt: one dict an optimizer */
         if (root->items[i]->kind == HR_PICKLE_DICT)
             HR_TRY(add_dict(f, root->items[i], 1));
@@ -346,8 +202,8 @@ static enum hr_status read_trailer(struct paddle_file *f, struct hr_arena *arena
     HR_TRY(hr_pickle_load(&root, arena, reader, NULL, 0));
     const struct hr_pickle *text = hr_pickle_get(root, HR_METADATA_NAME);
     if (!text || text->kind != HR_PICKLE_STRING)
-        return hr_fail(HR_E_FORMAT, "%s: its " HR_METADATA_NAME " is no text", f->name);
-    return hr_metadata_parse(f->store, text->bytes, f->name);
+        return hr_fail(HR_E_FORMAT, "%s: its " HR_METADATA_NAME " is no text", f->from.name);
+    return hr_metadata_parse(f->from.store, text->bytes, f->from.name);
 }
 
 enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t size,
@@ -355,7 +211,9 @@ enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t s
 {
     struct hr_arena arena = { 0 };
     struct hr_reader reader = hr_reader_of(data, size, name);
-    struct paddle_file f = { .store = store, .name = name, .size = size };
+    struct paddle_file f = {
+        .from = { .store = store, .name = name, .size = size, .u2 = HR_DTYPE_BF16 }
+    };
     struct hr_pickle *root = NULL;
     enum hr_status status = hr_pickle_load(&root, &arena, &reader, allowed, HR_COUNT(allowed));
     if (status == HR_OK)
@@ -397,17 +255,21 @@ static const char *dtype_code(enum hr_dtype dtype)
 {
     static const char *const codes[HR_DTYPE_COUNT] = {
         [HR_DTYPE_F32] = "f4", [HR_DTYPE_F16] = "f2", [HR_DTYPE_BF16] = "u2", [HR_DTYPE_F64] = "f8",
-        [HR_DTYPE_I8] = "i1",  [HR_DTYPE_U8] = "u1",  [HR_DTYPE_I16] = "i2",  [HR_DTYPE_U16] = "u2",
-        [HR_DTYPE_I32] = "i4", [HR_DTYPE_U32] = "u4", [HR_DTYPE_I64] = "i8",  [HR_DTYPE_U64] = "u8",
-        [HR_DTYPE_BOOL] = "b1"
+        [HR_DTYPE_I8] = "i1",  [HR_DTYPE_U8] = "u1",  [HR_DTYPE_I16] = "i2",  [HR_DTYPE_I32] = "i4",
+        [HR_DTYPE_U32] = "u4", [HR_DTYPE_I64] = "i8", [HR_DTYPE_U64] = "u8",  [HR_DTYPE_BOOL] = "b1"
     };
-    return codes[dtype];
+    return codes[dtype]; /* NULL: uint16, which Paddle would take for bfloat16 */
 }
 
 /* Everything of an array up to its bytes' length. */
-static enum hr_status put_array_head(struct hr_buffer *b, const struct hr_tensor *t)
+static enum hr_status put_array_head(struct hr_buffer *b, const char *name,
+                                     const struct hr_tensor *t)
 {
+    const char *code = dtype_code(t->dtype);
     size_t elements;
+    if (!code)
+        return hr_fail(HR_E_UNSUPPORTED, "tensor '%.200s': Paddle has no element type %s", name,
+                       hr_dtype_name(t->dtype));
     HR_TRY(hr_shape_elements(&t->shape, &elements));
     put_codes(b, "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK");
     hr_buffer_put(b,
@@ -418,7 +280,7 @@ static enum hr_status put_array_head(struct hr_buffer *b, const struct hr_tensor
     for (int d = 0; d < t->shape.rank; d++)
         put_int(b, t->shape.dim[d]);
     put_codes(b, "tcnumpy\ndtype\n");
-    put_text(b, dtype_code(t->dtype));
+    put_text(b, code);
     put_codes(b, "\x89\x88\x87R(K\x03");
     put_text(b, hr_dtype_bytes(t->dtype) == 1 ? "|" : "<");
     hr_buffer_put(b, "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89\x8e", 19);
@@ -488,7 +350,7 @@ static enum hr_status write_all(struct writer *w, const struct hr_store *store)
     put_codes(&w->b, "\x80\x04}(");
     for (size_t i = 0; i < hr_store_count(store); i++) {
         put_text(&w->b, hr_store_name(store, i));
-        HR_TRY(put_array_head(&w->b, hr_store_tensor(store, i)));
+        HR_TRY(put_array_head(&w->b, hr_store_name(store, i), hr_store_tensor(store, i)));
         if (!flush(w) || !hr_tensor_stream(store, i, w->file))
             return ferror(w->file) ? HR_OK : HR_E_MEMORY; /* a write error is commit's to report */
         put_codes(&w->b, "tb");

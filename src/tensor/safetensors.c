@@ -9,10 +9,12 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "tensor/formats.h"
 
 #define HEADER_LIMIT ((uint64_t)100 * 1000 * 1000) /* the reference reader's */
-#define HEADER_ALIGN 8                             /* the data starts at a multiple of it */
+#define METADATA     "__metadata__"
+#define HEADER_ALIGN 8 /* the data starts at a multiple of it */
 
 struct range {
     uint64_t begin, end;
@@ -80,9 +82,8 @@ static enum hr_status read_entry(struct hr_store *store, struct range *range, co
     HR_TRY(read_dtype(&tensor.dtype, json_object_get(entry, "dtype"), file, range->name));
     HR_TRY(read_shape(&tensor.shape, json_object_get(entry, "shape"), file, range->name));
     HR_TRY(read_range(range, json_object_get(entry, "data_offsets"), data.size, file));
-    HR_TRY(hr_shape_elements(&tensor.shape, &bytes));
-    if (!hr_size_mul(&bytes, bytes, hr_dtype_bytes(tensor.dtype)) ||
-        bytes != range->end - range->begin)
+    HR_TRY(hr_tensor_bytes_of(&bytes, &tensor, file, range->name));
+    if (bytes != range->end - range->begin)
         return hr_fail(HR_E_FORMAT,
                        "%s: tensor '%.200s': shape %s of %s does not take the %" PRIu64
                        " bytes given",
@@ -132,7 +133,7 @@ static enum hr_status read_header(struct hr_store *store, json_t *header, struct
         return HR_E_MEMORY;
     json_object_foreach(header, key, value)
     {
-        if (strcmp(key, "__metadata__") == 0) {
+        if (strcmp(key, METADATA) == 0) {
             status = hr_metadata_add(store, value, file);
         } else {
             ranges[count].name = key;
@@ -165,6 +166,8 @@ enum hr_status hr_safetensors_read(struct hr_store *store, const void *data, siz
     if (!json_is_object(header)) {
         const bool parsed = header != NULL;
         json_decref(header);
+        if (!parsed && !error.text[0]) /* jansson says nothing else of it */
+            return hr_fail(HR_E_MEMORY, "out of memory");
         return hr_fail(HR_E_FORMAT, "%s: the header is no JSON object: %s at byte %d", name,
                        parsed ? "another value" : error.text, parsed ? 8 : error.position + 8);
     }
@@ -176,6 +179,30 @@ enum hr_status hr_safetensors_read(struct hr_store *store, const void *data, siz
 
 /* ---- Writing ---- */
 
+/* Takes the value, NULL when memory was short. */
+static enum hr_status set_json(json_t *object, const char *key, json_t *value)
+{
+    if (!hr_utf8_valid(key, strlen(key))) {
+        json_decref(value);
+        return hr_fail(HR_E_FORMAT, "the name '%.200s' is not UTF-8", key);
+    }
+    if (!value || json_object_set_new(object, key, value) != 0)
+        return hr_fail(HR_E_MEMORY, "out of memory");
+    return HR_OK;
+}
+
+/* NULL when memory is short. */
+static json_t *shape_list(const struct hr_shape *shape)
+{
+    json_t *list = json_array();
+    for (int d = 0; d < shape->rank; d++)
+        if (json_array_append_new(list, json_integer(shape->dim[d])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static enum hr_status add_entry(json_t *header, const struct hr_store *store, size_t index,
                                 uint64_t *at)
 {
@@ -184,33 +211,31 @@ static enum hr_status add_entry(json_t *header, const struct hr_store *store, si
     HR_TRY(hr_shape_elements(&t->shape, &elements));
     if (!hr_size_mul(&bytes, elements, hr_dtype_bytes(t->dtype)))
         return hr_fail(HR_E_LIMIT, "tensor '%s' is too large", hr_store_name(store, index));
-    json_t *shape = json_array();
-    for (int d = 0; d < t->shape.rank; d++)
-        json_array_append_new(shape, json_integer(t->shape.dim[d]));
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", hr_dtype_name(t->dtype), "shape",
-                              shape, "data_offsets", (json_int_t)*at, (json_int_t)(*at + bytes));
-    const char *name = hr_store_name(store, index);
+    if (strcmp(hr_store_name(store, index), METADATA) == 0)
+        return hr_fail(HR_E_FORMAT, "a tensor cannot be called '%s' in safetensors", METADATA);
     *at += bytes;
-    if (!hr_utf8_valid(name, strlen(name))) {
-        json_decref(entry);
-        return hr_fail(HR_E_FORMAT, "tensor name '%.200s' is not UTF-8", name);
-    }
-    if (!entry || json_object_set_new(header, name, entry) != 0)
-        return hr_fail(HR_E_MEMORY, "out of memory");
-    return HR_OK;
+    return set_json(header, hr_store_name(store, index),
+                    json_pack("{s:s, s:o, s:[I, I]}", "dtype", hr_dtype_name(t->dtype), "shape",
+                              shape_list(&t->shape), "data_offsets", (json_int_t)(*at - bytes),
+                              (json_int_t)*at));
 }
 
 static enum hr_status add_metadata(json_t *header, const struct hr_store *store)
 {
     json_t *metadata;
     HR_TRY(hr_metadata_object(&metadata, store));
-    if (json_object_set_new(header, "__metadata__", metadata) != 0)
-        return hr_fail(HR_E_MEMORY, "out of memory");
-    return HR_OK;
+    return set_json(header, METADATA, metadata);
 }
 
-/* The header's text, padded with blanks; free with free(), as jansson allocated it. */
-static enum hr_status print_header(const struct hr_store *store, char **text)
+static int put_text(const char *text, size_t size, void *buffer)
+{
+    hr_buffer_put(buffer, text, size);
+    return 0;
+}
+
+/* The header's text, without its padding.  Printed into our own buffer, as json_dumps gives cut
+ * text when memory fails in the middle. */
+static enum hr_status print_header(const struct hr_store *store, struct hr_buffer *text)
 {
     json_t *header = json_object();
     uint64_t at = 0;
@@ -219,10 +244,10 @@ static enum hr_status print_header(const struct hr_store *store, char **text)
         status = add_metadata(header, store);
     for (size_t i = 0; i < hr_store_count(store) && status == HR_OK; i++)
         status = add_entry(header, store, i, &at);
-    if (status == HR_OK && !(*text = json_dumps(header, JSON_COMPACT)))
+    if (status == HR_OK && json_dump_callback(header, put_text, text, JSON_COMPACT) != 0)
         status = hr_fail(HR_E_MEMORY, "out of memory");
     json_decref(header);
-    return status;
+    return status == HR_OK ? text->status : status;
 }
 
 bool hr_tensor_stream(const struct hr_store *store, size_t index, FILE *file)
@@ -243,14 +268,14 @@ bool hr_tensor_stream(const struct hr_store *store, size_t index, FILE *file)
     return written;
 }
 
-static bool write_header(const char *text, FILE *file)
+static bool write_header(const struct hr_buffer *text, FILE *file)
 {
-    const size_t size = strlen(text), padded = hr_round_up(size, HEADER_ALIGN);
+    const size_t padded = hr_round_up(text->size, HEADER_ALIGN);
     struct hr_buffer length = { 0 };
     hr_buffer_put_u64le(&length, padded);
     bool written = length.status == HR_OK && fwrite(length.data, 1, 8, file) == 8 &&
-                   fwrite(text, 1, size, file) == size;
-    for (size_t i = size; i < padded && written; i++)
+                   fwrite(text->data, 1, text->size, file) == text->size;
+    for (size_t i = text->size; i < padded && written; i++)
         written = fputc(' ', file) != EOF;
     hr_buffer_fini(&length);
     return written;
@@ -259,17 +284,18 @@ static bool write_header(const char *text, FILE *file)
 enum hr_status hr_safetensors_write(const struct hr_store *store, const char *path)
 {
     struct hr_replace replace = { 0 };
-    char *text = NULL;
-    HR_TRY(print_header(store, &text));
-    enum hr_status status = hr_replace_begin(&replace, path);
+    struct hr_buffer text = { 0 };
+    enum hr_status status = print_header(store, &text);
+    if (status == HR_OK)
+        status = hr_replace_begin(&replace, path);
     if (status == HR_OK) {
         /* A write error sticks to the stream, and commit reports it. */
-        bool written = write_header(text, replace.file);
+        bool written = write_header(&text, replace.file);
         for (size_t i = 0; i < hr_store_count(store) && written; i++)
             written = hr_tensor_stream(store, i, replace.file);
         status = written || ferror(replace.file) ? hr_replace_commit(&replace) : HR_E_MEMORY;
         hr_replace_abort(&replace);
     }
-    free(text);
+    hr_buffer_fini(&text);
     return status;
 }

@@ -323,6 +323,19 @@ enum hr_status hr_store_open_memory(struct hr_store **out, const void *data, siz
     return HR_OK;
 }
 
+enum hr_status hr_tensor_bytes_of(size_t *out, const struct hr_tensor *t, const char *file,
+                                  const char *tensor)
+{
+    size_t elements;
+    const enum hr_status status = hr_shape_elements(&t->shape, &elements);
+    if (status != HR_OK)
+        return hr_fail_context(status, "%s: tensor '%.200s'", file, tensor);
+    if (!hr_size_mul(out, elements, hr_dtype_bytes(t->dtype)))
+        return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s': %s of %s is more than memory can hold",
+                       file, tensor, hr_shape_str(&t->shape).s, hr_dtype_name(t->dtype));
+    return HR_OK;
+}
+
 enum hr_status hr_store_open(struct hr_store **out, const char *path)
 {
     struct hr_map map = { 0 };

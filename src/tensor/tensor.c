@@ -87,12 +87,24 @@ void hr_tensor_transpose(struct hr_tensor *t)
     t->stride[1] = stride;
 }
 
+void hr_tensor_set_fortran(struct hr_tensor *t)
+{
+    struct hr_tensor turned = *t;
+    const int rank = t->shape.rank;
+    for (int d = 0; d < rank; d++)
+        turned.shape.dim[d] = t->shape.dim[rank - 1 - d];
+    hr_tensor_set_contiguous(&turned);
+    for (int d = 0; d < rank; d++)
+        t->stride[d] = turned.stride[rank - 1 - d];
+}
+
 bool hr_tensor_contiguous(const struct hr_tensor *t)
 {
     int64_t stride = 1;
-    for (int d = t->shape.rank - 1; d >= 0; d--) {
+    for (int d = 0; d < t->shape.rank; d++)
         if (t->shape.dim[d] == 0)
-            return true;
+            return true; /* no elements: any strides will do */
+    for (int d = t->shape.rank - 1; d >= 0; d--) {
         if (t->shape.dim[d] != 1 && t->stride[d] != stride)
             return false;
         if (__builtin_mul_overflow(stride, t->shape.dim[d], &stride))

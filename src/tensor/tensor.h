@@ -57,6 +57,8 @@ struct hr_tensor {
 
 /* Row-major strides for its shape. */
 void hr_tensor_set_contiguous(struct hr_tensor *t);
+/* Column-major ones: NumPy's Fortran order. */
+void hr_tensor_set_fortran(struct hr_tensor *t);
 bool hr_tensor_contiguous(const struct hr_tensor *t);
 /* Swaps the first two dimensions of the view. */
 void hr_tensor_transpose(struct hr_tensor *t);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "tensor/formats.h"
+#include "tensor/ndarray.h"
 #include "wire/pickle.h"
 #include "wire/zip.h"
 
@@ -18,7 +19,11 @@
 #define LEGACY_MAGIC  "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"
 
 static const char *const allowed[] = {
+    HR_NDARRAY_GLOBALS, /* random states, measures; now and then the weights themselves */
     "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
+    "torch._utils._rebuild_parameter_with_state",
+    "torch.storage.UntypedStorage",
     "torch._utils._rebuild_tensor",
     "torch._utils._rebuild_parameter",
     "torch.FloatStorage",
@@ -38,14 +43,33 @@ static const char *const allowed[] = {
     "torch.bfloat16",
     "torch.float64",
     "torch.int64",
+    "torch.int32",
+    "torch.int16",
+    "torch.int8",
+    "torch.uint8",
+    "torch.uint16",
+    "torch.uint32",
+    "torch.uint64",
+    "torch.bool",
     "torch.nn.parameter.Parameter",
-    "builtins.getattr", /* never called: a name in an optimizer's state */
+    "collections.Counter", /* of a schedule's state */
+    "builtins.getattr",    /* never called: a name in an optimizer's state */
     "builtins.set",
     "__builtin__.set",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "_codecs.encode",
+};
+
+/* The dtypes of _rebuild_tensor_v3, whose storage has no type. */
+static const struct {
+    const char *type;
+    enum hr_dtype dtype;
+} untyped[] = {
+    { "torch.float32", HR_DTYPE_F32 },   { "torch.float16", HR_DTYPE_F16 },
+    { "torch.bfloat16", HR_DTYPE_BF16 }, { "torch.float64", HR_DTYPE_F64 },
+    { "torch.int64", HR_DTYPE_I64 },     { "torch.int32", HR_DTYPE_I32 },
+    { "torch.int16", HR_DTYPE_I16 },     { "torch.int8", HR_DTYPE_I8 },
+    { "torch.uint8", HR_DTYPE_U8 },      { "torch.uint16", HR_DTYPE_U16 },
+    { "torch.uint32", HR_DTYPE_U32 },    { "torch.uint64", HR_DTYPE_U64 },
+    { "torch.bool", HR_DTYPE_BOOL },
 };
 
 static const struct {
@@ -67,9 +91,8 @@ struct storage {
 };
 
 struct torch_file {
-    struct hr_store *store;
+    struct hr_ndarray_source from;
     struct hr_arena arena;
-    const char *name;
     struct storage *storages; /* sorted by key */
     size_t storage_count;
     size_t inflate_left; /* bytes that deflated entries may still give */
@@ -80,8 +103,30 @@ static enum hr_status charge(struct torch_file *f, const struct hr_zip_entry *en
     if (entry->size > f->inflate_left)
         return hr_fail(HR_E_LIMIT,
                        "%s: its deflated entries are too large: save the file again, stored",
-                       f->name);
+                       f->from.name);
     f->inflate_left -= (size_t)entry->size;
+    return HR_OK;
+}
+
+/* An entry's bytes; those of a deflated one become the store's, as tensors may view them. */
+static enum hr_status entry_bytes(struct torch_file *f, const struct hr_zip_entry *entry,
+                                  struct hr_span *out)
+{
+    if (!entry->deflated) {
+        *out = entry->packed;
+        return HR_OK;
+    }
+    HR_TRY(charge(f, entry));
+    void *block = hr_mem_alloc_raw((size_t)entry->size, 1);
+    if (!block)
+        return HR_E_MEMORY;
+    const enum hr_status status = hr_store_take_block(f->from.store, block);
+    if (status != HR_OK) {
+        hr_mem_free(block);
+        return status;
+    }
+    HR_TRY(hr_zip_inflate(entry, block, f->from.name));
+    *out = (struct hr_span){ block, (size_t)entry->size };
     return HR_OK;
 }
 
@@ -102,7 +147,7 @@ static enum hr_status find_storage(struct torch_file *f, const struct hr_pickle 
     char text[64];
     if (key->kind != HR_PICKLE_STRING || key->bytes.size >= sizeof text ||
         memchr(key->bytes.data, 0, key->bytes.size))
-        return hr_fail(HR_E_FORMAT, "%s: a storage has no name", f->name);
+        return hr_fail(HR_E_FORMAT, "%s: a storage has no name", f->from.name);
     memcpy(text, key->bytes.data, key->bytes.size);
     text[key->bytes.size] = '\0';
     const struct storage wanted = { .key = text };
@@ -110,20 +155,10 @@ static enum hr_status find_storage(struct torch_file *f, const struct hr_pickle 
                                                        sizeof *f->storages, compare_storages)
                                              : NULL;
     if (!found)
-        return hr_fail(HR_E_FORMAT, "%s: storage '%s' is missing: the file is incomplete", f->name,
-                       text);
+        return hr_fail(HR_E_FORMAT, "%s: storage '%s' is missing: the file is incomplete",
+                       f->from.name, text);
     if (found->deflated) {
-        HR_TRY(charge(f, found->deflated));
-        void *block = hr_mem_alloc_raw((size_t)found->deflated->size, 1);
-        if (!block)
-            return HR_E_MEMORY;
-        const enum hr_status status = hr_store_take_block(f->store, block);
-        if (status != HR_OK) {
-            hr_mem_free(block);
-            return status;
-        }
-        HR_TRY(hr_zip_inflate(found->deflated, block, f->name));
-        found->bytes = (struct hr_span){ block, (size_t)found->deflated->size };
+        HR_TRY(entry_bytes(f, found->deflated, &found->bytes));
         found->deflated = NULL;
     }
     *bytes = found->bytes;
@@ -132,26 +167,48 @@ static enum hr_status find_storage(struct torch_file *f, const struct hr_pickle 
 
 static enum hr_status fail_tensor(const struct torch_file *f, const char *tensor, const char *what)
 {
-    return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s': %s", f->name, tensor, what);
+    return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s': %s", f->from.name, tensor, what);
+}
+
+/* Element type of the storage, or of what is beside it when the storage has none. */
+static bool type_of(enum hr_dtype *out, const struct hr_pickle *id, const struct hr_pickle *beside)
+{
+    for (size_t i = 0; i < HR_COUNT(storage_types); i++)
+        if (hr_pickle_is(id->items[1], storage_types[i].type)) {
+            *out = storage_types[i].dtype;
+            return true;
+        }
+    if (!beside || !hr_pickle_is(id->items[1], "torch.storage.UntypedStorage"))
+        return false;
+    for (size_t i = 0; i < HR_COUNT(untyped); i++)
+        if (hr_pickle_is(beside, untyped[i].type)) {
+            *out = untyped[i].dtype;
+            return true;
+        }
+    return false;
+}
+
+/* The dtype of _rebuild_tensor_v3(storage, offset, size, stride, grad, hooks, dtype), or NULL. */
+static const struct hr_pickle *dtype_beside(const struct hr_pickle *call)
+{
+    return hr_pickle_made_by(call, "torch._utils._rebuild_tensor_v3") && call->args->count >= 7
+               ? call->args->items[6]
+               : NULL;
 }
 
 /* Element type of ('storage', type, key, device, count, ...); *key is the storage's. */
 static enum hr_status read_storage_id(const struct torch_file *f, const char *tensor,
-                                      const struct hr_pickle *persistent, enum hr_dtype *dtype,
+                                      const struct hr_pickle *call, enum hr_dtype *dtype,
                                       const struct hr_pickle **key)
 {
-    const struct hr_pickle *id = persistent->args;
+    const struct hr_pickle *persistent = call->args->items[0], *id = persistent->args;
+    const struct hr_pickle *type = dtype_beside(call);
     if (persistent->kind != HR_PICKLE_PERSISTENT || id->kind != HR_PICKLE_TUPLE || id->count < 5 ||
         !hr_pickle_is(id->items[0], "storage"))
         return fail_tensor(f, tensor, "it has no storage");
-    for (size_t i = 0; i < HR_COUNT(storage_types); i++) {
-        if (hr_pickle_is(id->items[1], storage_types[i].type)) {
-            *dtype = storage_types[i].dtype;
-            *key = id->items[2];
-            return HR_OK;
-        }
-    }
-    return fail_tensor(f, tensor, "its storage type is not read");
+    *key = id->items[2];
+    return type_of(dtype, id, type) ? HR_OK
+                                    : fail_tensor(f, tensor, "its storage type is not read");
 }
 
 static bool read_numbers(int64_t out[HR_MAX_RANK], const struct hr_pickle *tuple)
@@ -193,9 +250,10 @@ static enum hr_status add_tensor(struct torch_file *f, const char *name,
         args->items[2]->count != args->items[3]->count)
         return fail_tensor(f, name, "its shape or strides are not whole numbers");
     t.shape.rank = (int)args->items[2]->count;
-    HR_TRY(read_storage_id(f, name, args->items[0], &t.dtype, &key));
+    HR_TRY(read_storage_id(f, name, call, &t.dtype, &key));
     HR_TRY(find_storage(f, key, &bytes));
-    HR_TRY(hr_shape_elements(&t.shape, &elements));
+    HR_TRY(hr_tensor_bytes_of(&elements, &t, f->from.name, name));
+    elements /= hr_dtype_bytes(t.dtype);
     const size_t size = hr_dtype_bytes(t.dtype), offset = (size_t)args->items[1]->integer;
     if (offset > bytes.size / size || !view_fits(&t, offset, bytes.size / size))
         return fail_tensor(f, name, "its view reaches past the end of its storage");
@@ -203,16 +261,28 @@ static enum hr_status add_tensor(struct torch_file *f, const char *name,
     if (elements > bytes.size / size)
         return fail_tensor(f, name, "it has more elements than its storage");
     t.data = bytes.data + offset * size;
-    const enum hr_status status = hr_store_add(f->store, name, &t);
-    return status == HR_OK ? HR_OK : hr_fail_context(status, "%s", f->name);
+    const enum hr_status status = hr_store_add(f->from.store, name, &t);
+    return status == HR_OK ? HR_OK : hr_fail_context(status, "%s", f->from.name);
+}
+
+static enum hr_status add_array(struct torch_file *f, const char *name,
+                                const struct hr_pickle *array)
+{
+    struct hr_tensor t;
+    HR_TRY(hr_ndarray_read(&t, array, name, &f->from));
+    const enum hr_status status = hr_store_add(f->from.store, name, &t);
+    return status == HR_OK ? HR_OK : hr_fail_context(status, "%s", f->from.name);
 }
 
 /* The rebuild call behind a value, through parameters; NULL if it is no tensor. */
 static const struct hr_pickle *rebuild_of(const struct hr_pickle *value)
 {
-    if (hr_pickle_made_by(value, "torch._utils._rebuild_parameter") && value->args->count >= 1)
+    if ((hr_pickle_made_by(value, "torch._utils._rebuild_parameter") ||
+         hr_pickle_made_by(value, "torch._utils._rebuild_parameter_with_state")) &&
+        value->args->count >= 1)
         value = value->args->items[0];
     if (hr_pickle_made_by(value, "torch._utils._rebuild_tensor_v2") ||
+        hr_pickle_made_by(value, "torch._utils._rebuild_tensor_v3") ||
         hr_pickle_made_by(value, "torch._utils._rebuild_tensor"))
         return value;
     return NULL;
@@ -222,7 +292,7 @@ static size_t tensor_count(const struct hr_pickle *dict)
 {
     size_t count = 0;
     for (size_t i = 1; i < dict->count; i += 2)
-        count += rebuild_of(dict->items[i]) != NULL;
+        count += rebuild_of(dict->items[i]) || hr_ndarray_is(dict->items[i]);
     return count;
 }
 
@@ -230,8 +300,9 @@ static size_t tensor_count(const struct hr_pickle *dict)
 static void find_state_dict(const struct hr_pickle *dict, int depth, size_t *budget,
                             const struct hr_pickle **best, size_t *best_count)
 {
-    if ((*budget)-- == 0)
+    if (*budget == 0)
         return;
+    --*budget;
     const size_t count = tensor_count(dict);
     if (count > *best_count) {
         *best = dict;
@@ -250,19 +321,27 @@ static enum hr_status add_tensors(struct torch_file *f, const struct hr_pickle *
     if (root->kind == HR_PICKLE_DICT)
         find_state_dict(root, 0, &budget, &dict, &count);
     if (!dict)
-        return hr_fail(HR_E_FORMAT, "%s: the file holds no state dict of tensors", f->name);
+        return hr_fail(HR_E_FORMAT, "%s: the file holds no state dict of tensors", f->from.name);
     for (size_t i = 0; i + 1 < dict->count; i += 2) {
-        const struct hr_pickle *key = dict->items[i], *call = rebuild_of(dict->items[i + 1]);
-        if (!call || key->kind != HR_PICKLE_STRING)
+        const struct hr_pickle *key = dict->items[i], *value = dict->items[i + 1];
+        if (key->kind != HR_PICKLE_STRING || (!rebuild_of(value) && !hr_ndarray_is(value)))
             continue;
         if (key->bytes.size >= sizeof name || memchr(key->bytes.data, 0, key->bytes.size))
             return hr_fail(HR_E_FORMAT, "%s: a tensor's name is longer than 1023 bytes or not text",
-                           f->name);
+                           f->from.name);
         memcpy(name, key->bytes.data, key->bytes.size);
         name[key->bytes.size] = '\0';
-        HR_TRY(add_tensor(f, name, call));
+        HR_TRY(rebuild_of(value) ? add_tensor(f, name, rebuild_of(value))
+                                 : add_array(f, name, value));
     }
     return HR_OK;
+}
+
+static struct torch_file source_of(struct hr_store *store, size_t size, const char *name)
+{
+    return (struct torch_file){
+        .from = { .store = store, .name = name, .size = size, .u2 = HR_DTYPE_U16 }
+    };
 }
 
 /* ---- The zip form ---- */
@@ -277,22 +356,6 @@ static const struct hr_zip_entry *find_entry(const struct hr_zip_entry *entries,
             return &entries[i];
     }
     return NULL;
-}
-
-static enum hr_status entry_bytes(struct torch_file *f, const struct hr_zip_entry *entry,
-                                  struct hr_span *out)
-{
-    if (!entry->deflated) {
-        *out = entry->packed;
-        return HR_OK;
-    }
-    HR_TRY(charge(f, entry));
-    void *bytes = hr_arena_alloc(&f->arena, (size_t)entry->size, 1);
-    if (!bytes)
-        return HR_E_MEMORY;
-    HR_TRY(hr_zip_inflate(entry, bytes, f->name));
-    *out = (struct hr_span){ bytes, (size_t)entry->size };
-    return HR_OK;
 }
 
 /* Every ROOT/data/KEY becomes a storage. */
@@ -312,7 +375,7 @@ static enum hr_status list_storages(struct torch_file *f, const struct hr_zip_en
     sort_storages(f);
     for (size_t i = 1; i < f->storage_count; i++)
         if (strcmp(f->storages[i - 1].key, f->storages[i].key) == 0)
-            return hr_fail(HR_E_FORMAT, "%s: storage '%.60s' occurs twice", f->name,
+            return hr_fail(HR_E_FORMAT, "%s: storage '%.60s' occurs twice", f->from.name,
                            f->storages[i].key);
     return HR_OK;
 }
@@ -323,25 +386,25 @@ static enum hr_status read_zip(struct torch_file *f, const void *data, size_t si
     struct hr_pickle *root;
     struct hr_span text;
     size_t count;
-    HR_TRY(hr_zip_list(&entries, &count, &f->arena, data, size, f->name));
+    HR_TRY(hr_zip_list(&entries, &count, &f->arena, data, size, f->from.name));
     const struct hr_zip_entry *pickle = find_entry(entries, count, "data.pkl");
     const struct hr_zip_entry *order = find_entry(entries, count, "byteorder");
     const struct hr_zip_entry *metadata = find_entry(entries, count, HR_METADATA_NAME);
     if (!pickle)
-        return hr_fail(HR_E_FORMAT, "%s: a zip without data.pkl is no PyTorch file%s", f->name,
+        return hr_fail(HR_E_FORMAT, "%s: a zip without data.pkl is no PyTorch file%s", f->from.name,
                        find_entry(entries, count, "code") ? " (TorchScript?)" : "");
     if (order) {
         HR_TRY(entry_bytes(f, order, &text));
         if (text.size < 6 || memcmp(text.data, "little", 6) != 0)
-            return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->name);
+            return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->from.name);
     }
     if (metadata) {
         HR_TRY(entry_bytes(f, metadata, &text));
-        HR_TRY(hr_metadata_parse(f->store, text, f->name));
+        HR_TRY(hr_metadata_parse(f->from.store, text, f->from.name));
     }
     HR_TRY(list_storages(f, entries, count));
     HR_TRY(entry_bytes(f, pickle, &text));
-    struct hr_reader reader = hr_reader_of(text.data, text.size, f->name);
+    struct hr_reader reader = hr_reader_of(text.data, text.size, f->from.name);
     HR_TRY(hr_pickle_load(&root, &f->arena, &reader, allowed, HR_COUNT(allowed)));
     return add_tensors(f, root);
 }
@@ -349,7 +412,8 @@ static enum hr_status read_zip(struct torch_file *f, const void *data, size_t si
 enum hr_status hr_torch_zip_read(struct hr_store *store, const void *data, size_t size,
                                  const char *name)
 {
-    struct torch_file f = { .store = store, .name = name, .inflate_left = MOST_INFLATED };
+    struct torch_file f = source_of(store, size, name);
+    f.inflate_left = MOST_INFLATED;
     if (size > MOST_INFLATED / 16)
         f.inflate_left = size * 16;
     const enum hr_status status = read_zip(&f, data, size);
@@ -365,7 +429,7 @@ bool hr_torch_legacy_magic(const void *data, size_t size)
            memcmp(data, LEGACY_MAGIC, sizeof LEGACY_MAGIC - 1) == 0;
 }
 
-/* A tensor's storage key and the size of its elements. */
+/* A tensor's storage key and the size of its elements; a storage without type counts bytes. */
 struct use {
     struct hr_span key;
     size_t size;
@@ -388,6 +452,7 @@ static int compare_uses(const void *a, const void *b)
 static enum hr_status find_uses(struct uses *uses, const struct hr_pickle *value, int depth)
 {
     const struct hr_pickle *call = rebuild_of(value);
+    enum hr_dtype dtype;
     if (hr_pickle_seen(value))
         return HR_OK;
     if (call && call->args->count >= 1 && call->args->items[0]->kind == HR_PICKLE_PERSISTENT) {
@@ -396,10 +461,9 @@ static enum hr_status find_uses(struct uses *uses, const struct hr_pickle *value
             return HR_OK;
         HR_TRY(hr_mem_grow((void **)&uses->items, &uses->capacity, uses->count + 1,
                            sizeof *uses->items));
-        for (size_t i = 0; i < HR_COUNT(storage_types); i++)
-            if (hr_pickle_is(id->items[1], storage_types[i].type))
-                uses->items[uses->count++] =
-                    (struct use){ id->items[2]->bytes, hr_dtype_bytes(storage_types[i].dtype) };
+        if (type_of(&dtype, id, dtype_beside(call)))
+            uses->items[uses->count++] =
+                (struct use){ id->items[2]->bytes, dtype_beside(call) ? 1 : hr_dtype_bytes(dtype) };
         return HR_OK;
     }
     if (depth < DICT_DEPTH + 2 && (value->kind == HR_PICKLE_DICT || value->kind == HR_PICKLE_LIST))
@@ -413,7 +477,7 @@ static enum hr_status read_legacy_storages(struct torch_file *f, struct hr_reade
                                            const struct uses *uses, const struct hr_pickle *keys)
 {
     if (keys->kind != HR_PICKLE_LIST)
-        return hr_fail(HR_E_FORMAT, "%s: the list of storages is missing", f->name);
+        return hr_fail(HR_E_FORMAT, "%s: the list of storages is missing", f->from.name);
     f->storages = hr_arena_alloc(&f->arena, keys->count, sizeof *f->storages);
     if (!f->storages)
         return HR_E_MEMORY;
@@ -422,17 +486,17 @@ static enum hr_status read_legacy_storages(struct torch_file *f, struct hr_reade
         size_t bytes;
         struct storage *s = &f->storages[f->storage_count];
         if (keys->items[i]->kind != HR_PICKLE_STRING)
-            return hr_fail(HR_E_FORMAT, "%s: a storage has no name", f->name);
+            return hr_fail(HR_E_FORMAT, "%s: a storage has no name", f->from.name);
         const struct use wanted = { keys->items[i]->bytes, 0 };
         const struct use *use =
             uses->count ? bsearch(&wanted, uses->items, uses->count, sizeof wanted, compare_uses)
                         : NULL;
         if (!use)
-            return hr_fail(HR_E_FORMAT, "%s: a storage belongs to no tensor", f->name);
+            return hr_fail(HR_E_FORMAT, "%s: a storage belongs to no tensor", f->from.name);
         HR_TRY(hr_read_u64le(reader, &elements));
         if (elements > hr_reader_left(reader) || !hr_size_mul(&bytes, (size_t)elements, use->size))
             return hr_fail(HR_E_FORMAT, "%s: a storage of %" PRIu64 " elements, %zu bytes are left",
-                           f->name, elements, hr_reader_left(reader));
+                           f->from.name, elements, hr_reader_left(reader));
         HR_TRY(hr_read_span(reader, bytes, &s->bytes));
         s->key = hr_arena_printf(&f->arena, "%.*s", (int)keys->items[i]->bytes.size,
                                  (const char *)keys->items[i]->bytes.data);
@@ -446,15 +510,15 @@ static enum hr_status read_legacy_storages(struct torch_file *f, struct hr_reade
 
 static enum hr_status read_legacy(struct torch_file *f, const void *data, size_t size)
 {
-    struct hr_reader reader = hr_reader_of(data, size, f->name);
+    struct hr_reader reader = hr_reader_of(data, size, f->from.name);
     struct hr_pickle *parts[5]; /* magic, protocol, system, object, storage keys */
     for (size_t i = 0; i < HR_COUNT(parts); i++)
         HR_TRY(hr_pickle_load(&parts[i], &f->arena, &reader, allowed, HR_COUNT(allowed)));
     if (parts[1]->kind != HR_PICKLE_INT || parts[1]->integer != 1001)
-        return hr_fail(HR_E_UNSUPPORTED, "%s: PyTorch's legacy protocol is not 1001", f->name);
+        return hr_fail(HR_E_UNSUPPORTED, "%s: PyTorch's legacy protocol is not 1001", f->from.name);
     const struct hr_pickle *little = hr_pickle_get(parts[2], "little_endian");
     if (little && !little->integer)
-        return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->name);
+        return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->from.name);
     struct uses uses = { 0 };
     enum hr_status status = find_uses(&uses, parts[3], 0);
     if (uses.count > 1)
@@ -468,7 +532,7 @@ static enum hr_status read_legacy(struct torch_file *f, const void *data, size_t
 enum hr_status hr_torch_legacy_read(struct hr_store *store, const void *data, size_t size,
                                     const char *name)
 {
-    struct torch_file f = { .store = store, .name = name };
+    struct torch_file f = source_of(store, size, name);
     const enum hr_status status = read_legacy(&f, data, size);
     hr_arena_fini(&f.arena);
     return status;

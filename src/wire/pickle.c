@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The stack machine of pickle (Python's pickletools describes the opcodes): one table of small
- * functions, one per opcode; what is not in the table is refused.  Every opcode pushes at most one
+ * functions, one per opcode; what is not in the table is refused: calls of classes, extension
+ * codes, buffers that lie outside the pickle.  Every opcode pushes at most one
  * value, so that values never outnumber the bytes of the input. */
 #include "wire/pickle.h"
 
@@ -578,6 +579,7 @@ static opcode_fn *const opcodes[256] = {
     ['p'] = op_put_line,    ['g'] = op_get_line,    ['X'] = op_string_4,  [0x8c] = op_string_1,
     [0x8d] = op_string_8,   ['U'] = op_string_1,    ['T'] = op_string_4,  ['V'] = op_unicode_line,
     ['S'] = op_string_line, ['C'] = op_bytes_1,     ['B'] = op_bytes_4,   [0x8e] = op_bytes_8,
+    [0x96] = op_bytes_8,    [0x8f] = op_empty_list, [0x90] = op_appends,  [0x91] = op_list,
     ['J'] = op_binint,      ['K'] = op_binint1,     ['M'] = op_binint2,   [0x8a] = op_long1,
     [0x8b] = op_long4,      ['G'] = op_binfloat,    ['I'] = op_int,       ['L'] = op_long,
     ['F'] = op_float,       [0x88] = op_true,       [0x89] = op_false,    ['N'] = op_none,

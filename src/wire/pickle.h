@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The safe subset of Python's pickle machine (protocols 0 to 4): it builds values and runs nothing.
+ * The safe subset of Python's pickle machine (protocols 0 to 5): it builds values and runs nothing.
  * A global is an opaque name that must be on the caller's list; calling one (REDUCE) only records
  * what would have been called.  Memory stays within a small multiple of the input's size. */
 #ifndef HR_WIRE_PICKLE_H
@@ -20,7 +20,7 @@ enum hr_pickle_kind {
     HR_PICKLE_FLOAT,
     HR_PICKLE_STRING, /* UTF-8 as stored, or the latin-1 bytes of a Python 2 string */
     HR_PICKLE_BYTES,
-    HR_PICKLE_LIST,
+    HR_PICKLE_LIST, /* sets too */
     HR_PICKLE_TUPLE,
     HR_PICKLE_DICT,       /* items: key, value, key, value ... in order; OrderedDict too */
     HR_PICKLE_GLOBAL,     /* bytes: "module.name" */

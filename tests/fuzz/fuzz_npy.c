@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Any bytes as a .npy file: what parses is written, parsed again and equal. */
+ * Any bytes as a .npy file or an .npz archive: what parses is written, parsed again and equal. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +9,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void round_trip(const struct hr_tensor *tensor)
 {
-    struct hr_tensor first, second;
+    const struct hr_tensor first = *tensor;
+    struct hr_tensor second;
     struct hr_buffer written = { 0 };
     size_t elements;
-    if (hr_npy_parse(&first, data, size, "fuzz") != HR_OK)
-        return 0;
     if (hr_npy_write(&written, &first) == HR_OK) {
         if (hr_npy_parse(&second, written.data, written.size, "again") != HR_OK ||
             !hr_shape_equal(&first.shape, &second.shape) || first.dtype != second.dtype ||
@@ -31,5 +30,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         hr_mem_free(rows);
     }
     hr_buffer_fini(&written);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct hr_tensor tensor;
+    struct hr_store *store;
+    if (hr_npy_parse(&tensor, data, size, "fuzz") == HR_OK)
+        round_trip(&tensor);
+    if (hr_store_create(&store) != HR_OK)
+        return 0;
+    if (hr_npz_read(store, data, size, "fuzz") == HR_OK)
+        for (size_t i = 0; i < hr_store_count(store); i++)
+            round_trip(hr_store_tensor(store, i));
+    hr_store_destroy(store);
     return 0;
 }

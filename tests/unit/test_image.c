@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "image/image.h"
@@ -247,6 +248,55 @@ static void bmp_and_netpbm(void **state)
         }
 }
 
+/* ---- Every kind, as OpenCV 4.6 reads it ---- */
+
+/* One line of data/kinds/expected.txt (made by make_pictures.py beside it). */
+static void check_kind(const char *name, int64_t width, int64_t height, const char *sha256)
+{
+    char path[512], hex[65];
+    uint8_t digest[32];
+    struct hr_map map = { 0 };
+    struct hr_image image = { 0 };
+    struct hr_decode_report report = { 0 };
+    struct hr_sha256 hash;
+    snprintf(path, sizeof path, HRNET_TESTS_DIR "/data/kinds/%s", name);
+    assert_int_equal(hr_map_open(&map, path), HR_OK);
+    const enum hr_status status = hr_image_decode(&image, &report, map.data, map.size, name, NULL);
+    if (strcmp(sha256, "none") == 0) {
+        assert_int_not_equal(status, HR_OK);
+        assert_non_null(strstr(hr_last_message(), name));
+    } else {
+        if (status != HR_OK)
+            fail_msg("%s", hr_last_message());
+        hr_sha256_init(&hash);
+        hr_sha256_update(&hash, image.pixels, (size_t)(image.width * image.height * 3));
+        hr_sha256_final(&hash, digest);
+        hr_hex(hex, digest);
+        if (image.width != width || image.height != height || strcmp(hex, sha256) != 0)
+            fail_msg("%s: other pixels than OpenCV's", name);
+        assert_int_equal(report.truncated, strstr(name, "jpeg_cut") != NULL);
+    }
+    hr_image_fini(&image);
+    hr_map_close(&map);
+}
+
+static void every_kind_as_opencv_reads_it(void **state)
+{
+    FILE *file = fopen(HRNET_TESTS_DIR "/data/kinds/expected.txt", "r");
+    char name[100], sha256[65];
+    long width, height;
+    int count = 0;
+    (void)state;
+    assert_non_null(file);
+    for (; fscanf(file, "%99s %ld %ld %64s", name, &width, &height, sha256) == 4; count++)
+#if !HRNET_WEBP
+        if (!strstr(name, "webp"))
+#endif
+            check_kind(name, width, height, sha256);
+    fclose(file);
+    assert_int_equal(count, 83);
+}
+
 /* ---- What is no picture ---- */
 
 static void other_bytes_are_named(void **state)
@@ -466,6 +516,7 @@ int main(void)
         cmocka_unit_test(png_kinds),
         cmocka_unit_test(interlacing_changes_nothing),
         cmocka_unit_test(bmp_and_netpbm),
+        cmocka_unit_test(every_kind_as_opencv_reads_it),
         cmocka_unit_test(other_bytes_are_named),
         cmocka_unit_test(cut_off_jpeg_is_decoded_with_a_warning),
         cmocka_unit_test(cut_off_png_is_refused),

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the seeds of the fuzz targets from scratch: make_corpus.py FOLDER.
+
+Weight files come from Python's own pickle and zipfile and from NumPy; PyTorch's are pickled with
+stand-ins of its classes, so that no PyTorch is needed.  Each file of FOLDER/TARGET/seed_* is small.
+What fuzzing found lies beside them in corpus/TARGET under other names."""
+import collections
+import io
+import json
+import os
+import pickle
+import struct
+import sys
+import types
+import zipfile
+
+import numpy as np
+
+out = sys.argv[1]
+
+
+def put(target, name, data):
+    folder = os.path.join(out, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "seed_" + name), "wb") as file:
+        file.write(data)
+
+
+def module(name):
+    parts = name.split(".")
+    for i in range(1, len(parts) + 1):
+        whole = ".".join(parts[:i])
+        if whole not in sys.modules:
+            sys.modules[whole] = types.ModuleType(whole)
+            if i > 1:
+                setattr(sys.modules[".".join(parts[:i - 1])], parts[i - 1], sys.modules[whole])
+    return sys.modules[name]
+
+
+def stand_in(where, name):
+    thing = type(name, (), {"__module__": where})
+    setattr(module(where), name, thing)
+    return thing
+
+
+class Call:
+    """Pickled as callable(*args)."""
+
+    def __init__(self, callable_, *args):
+        self.callable, self.args = callable_, args
+
+    def __reduce__(self):
+        return self.callable, self.args
+
+
+REBUILD2 = stand_in("torch._utils", "_rebuild_tensor_v2")
+REBUILD3 = stand_in("torch._utils", "_rebuild_tensor_v3")
+PARAMETER = stand_in("torch._utils", "_rebuild_parameter")
+SIZE = stand_in("torch", "Size")
+UNTYPED = stand_in("torch.storage", "UntypedStorage")
+UINT16 = stand_in("torch", "uint16")
+STORAGE = {code: stand_in("torch", name + "Storage")
+           for code, name in (("f4", "Float"), ("f2", "Half"), ("f8", "Double"), ("i8", "Long"))}
+
+
+class Storage:
+    def __init__(self, array, key, kind=None):
+        self.array, self.key = np.ascontiguousarray(array), key
+        self.id = ("storage", kind or STORAGE[array.dtype.str[1:]], key, "cpu", array.size)
+
+
+def tensor(storage, shape, stride, offset=0):
+    return Call(REBUILD2, storage, offset, shape, stride, False, collections.OrderedDict())
+
+
+class TorchPickler(pickle.Pickler):
+    legacy = False
+
+    def persistent_id(self, obj):
+        if isinstance(obj, Storage):
+            return obj.id + (None,) if self.legacy else obj.id
+        return None
+
+
+def torch_pickle(obj, legacy=False):
+    file = io.BytesIO()
+    pickler = TorchPickler(file, 2)
+    pickler.legacy = legacy
+    pickler.dump(obj)
+    return file.getvalue()
+
+
+def torch_zip(obj, storages, method=zipfile.ZIP_STORED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as z:
+        def add(name, data):
+            info = zipfile.ZipInfo("archive/" + name, (1980, 1, 1, 0, 0, 0))
+            info.compress_type = method
+            z.writestr(info, data)
+        add("data.pkl", torch_pickle(obj))
+        add("byteorder", b"little")
+        for s in storages:
+            add("data/" + s.key, s.array.tobytes())
+        add("version", b"3\n")
+    return file.getvalue()
+
+
+def torch_legacy(obj, storages):
+    data = b"".join(pickle.dumps(x, 2) for x in (
+        0x1950a86a20f9469cfc6c, 1001,
+        {"protocol_version": 1001, "little_endian": True,
+         "type_sizes": {"short": 2, "int": 4, "long": 4}}))
+    data += torch_pickle(obj, True) + pickle.dumps([s.key for s in storages], 2)
+    for s in storages:
+        data += struct.pack("<q", s.array.size) + s.array.tobytes()
+    return data
+
+
+def safetensors(arrays, meta=None):
+    header, data = {}, b""
+    if meta:
+        header["__metadata__"] = meta
+    for name, a in arrays.items():
+        header[name] = {"dtype": a.dtype.str[1:].upper().replace("F4", "F32").replace("I8", "I64"),
+                        "shape": list(a.shape), "data_offsets": [len(data), len(data) + a.nbytes]}
+        data += a.tobytes()
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def weights():
+    w = np.arange(6, dtype="f4").reshape(2, 3)
+    arrays = {"w": w, "f": np.asfortranarray(w.T), "n": np.array(7), "h": w[0].astype("f2")}
+    named = {**arrays, "StructuredToParameterName@@": {k: "p_" + k for k in arrays}, "epoch": 3}
+    for protocol in (2, 3, 4, 5):
+        data = pickle.dumps(named, protocol)
+        put("store", f"paddle{protocol}", data)
+        put("pickle", f"paddle{protocol}", data)
+    old = pickle.dumps(named, 2)
+    for a, b in ((b"numpy.core.", b"numpy._core."), (b"numpy._core.", b"numpy.core.")):
+        put("store", "paddle2_" + b.decode().split(".")[1], old.replace(b"c" + a, b"c" + b))
+    put("store", "pairs", pickle.dumps({"a": ("p", w), "b": Call(tuple, ("q", w))}, 4))
+    flat = w.reshape(-1)
+    put("store", "slices", pickle.dumps(
+        {"big@@.0": flat[:4], "big@@.1": flat[4:], "UnpackBigParamInfor@@":
+         {"big": {"OriginShape": (2, 3), "slices": ["big@@.0", "big@@.1"]}}}, 2))
+    put("store", "pdopt", pickle.dumps([{"p_w_velocity_0": ("p_w_velocity_0", w),
+                                         "LR_Scheduler": {"last_epoch": 9, "last_lr": 0.5}}], 4))
+    put("store", "safetensors", safetensors({"a": w, "b": np.array([7])}, {"format": "pt"}))
+    s = [Storage(w, "0"), Storage(np.array([7]), "1"), Storage(w[0].astype("f2"), "2")]
+    state = collections.OrderedDict(
+        w=tensor(s[0], (2, 3), (3, 1)), turned=tensor(s[0], (3, 2), (1, 3)),
+        part=Call(PARAMETER, tensor(s[0], (2,), (3,), 1), True, collections.OrderedDict()),
+        n=tensor(s[1], (), ()), h=tensor(s[2], (3,), (1,)))
+    checkpoint = {"epoch": 3, "state_dict": state, "best": np.float64(0.5), "moments": w,
+                  "seen": {1, 2}, "size": Call(SIZE, (2, 3)), "nothing": [None, True, -1 << 40]}
+    u = [Storage(np.array([1, 65535], "u2"), "0", UNTYPED)]
+    untyped = {"u": Call(REBUILD3, u[0], 0, (2,), (1,), False, collections.OrderedDict(), UINT16)}
+    put("store", "torch_zip", torch_zip(state, s))
+    put("store", "torch_checkpoint", torch_zip(checkpoint, s))
+    put("store", "torch_deflated", torch_zip({"np": w, **state}, s, zipfile.ZIP_DEFLATED))
+    put("store", "torch_untyped", torch_zip(untyped, u))
+    put("store", "torch_legacy", torch_legacy(state, s))
+    put("pickle", "torch", torch_pickle(checkpoint))
+    put("zip", "torch", torch_zip(state, s))
+    put("zip", "deflated", torch_zip(state, s, zipfile.ZIP_DEFLATED))
+
+
+def pickles():
+    loop = []
+    loop.append(loop)
+    value = {"a": [1, 2.5, None, True, "x" * 300], b"b": (), (1,): {1, 2}, "f": frozenset((3,)),
+             "big": 1 << 70, "loop": loop, "bytes": b"\xff" * 300, "array": bytearray(b"abc")}
+    for protocol in (0, 1, 2, 3, 4, 5):
+        simple = {"a": [1, -2, 2.5, None, True, "text", 1 << 40], "t": (1, 2, 3, 4)}
+        put("pickle", f"plain{protocol}", pickle.dumps(simple, protocol))
+    for protocol in (4, 5):
+        put("pickle", f"all{protocol}", pickle.dumps(
+            {k: v for k, v in value.items() if protocol == 5 or k != "array"}, protocol))
+    bomb = []
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    put("pickle", "shared", pickle.dumps(bomb, 2))
+    put("pickle", "forbidden", pickle.dumps(Call(os.system, "true"), 2))
+
+
+def arrays():
+    for name, a in {"f4": np.arange(6, dtype="f4").reshape(1, 2, 3), "scalar": np.array(2.5),
+                    "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+                    "empty": np.zeros((0, 3), "f2"), "bool": np.array([True, False])}.items():
+        file = io.BytesIO()
+        np.save(file, a)
+        put("npy", name + ".npy", file.getvalue())
+    for save, name in ((np.savez, "stored"), (np.savez_compressed, "deflated")):
+        file = io.BytesIO()
+        save(file, x=np.arange(6, dtype="f4").reshape(1, 2, 3), y=np.array(1))
+        put("npy", name + ".npz", file.getvalue())
+        put("zip", name + ".npz", file.getvalue())
+
+
+def texts():
+    put("labels", "names", "tench\ngoldfish, Carassius auratus\n图\n".encode())
+    put("labels", "ids", b"\xef\xbb\xbf1 b\r\n0 a\r\n")
+    put("recipe", "opencv.json", json.dumps(
+        {"name": "opencv", "resize": "opencv", "resize_short": 256, "crop_width": 224,
+         "crop_height": 224, "scale": 1 / 255, "mean": [.485, .456, .406],
+         "deviation": [.229, .224, .225]}).encode())
+
+
+weights()
+pickles()
+arrays()
+texts()
