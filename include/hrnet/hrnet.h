@@ -338,6 +338,56 @@ HRNET_API hrnet_status hrnet_encode_png(const uint8_t *rgb, int64_t width, int64
 /** Frees memory that the library handed out.  NULL is allowed. */
 HRNET_API void hrnet_free(void *block);
 
+/* ---- Training ----------------------------------------------------------------------------- */
+
+struct hrnet_train_options {
+    size_t struct_size;
+    const char *data;       /**< a folder of class folders, or a list of "path label" lines */
+    const char *validation; /**< the same for pictures that choose the best epoch, or NULL */
+    const char *root;       /**< of the paths in lists; NULL: the list's own folder */
+    const char *architecture;
+    const char *weights; /**< to start from, a fresh head where classes differ; NULL: random */
+    const char *folder;  /**< for checkpoints */
+    int resume;          /**< nonzero: go on from the folder's checkpoint, if there is one */
+    int size, batch;     /**< height and width, px (default 224); pictures a step (32) */
+    int epochs;          /**< default 30 */
+    uint64_t seed;
+    const char *schedule; /**< "cosine" (default), "constant", "linear" or "step" */
+    const char
+        *optimizer; /**< "momentum" (default), "nesterov", "sgd", "adam", "adamw", "rmsprop" */
+    double rate, warmup_epochs; /**< default 0.1, 0 */
+    double momentum, l2, decay; /**< default 0.9, 1e-4, 0; decay is AdamW's */
+    double clip_norm;           /**< default 0: gradients are not clipped */
+    double smoothing;           /**< of labels, default 0 */
+    int whole;                  /**< nonzero: pictures are resized and cropped as in evaluation */
+    double least_area, flip;    /**< random crop and flip: default 0.08, 0.5 */
+    unsigned threads, loader_threads; /**< 0: every CPU this process may use */
+    const char *cpu;                  /**< as in hrnet_session_options */
+};
+HRNET_API void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct_size);
+
+/** Epochs and steps count from 1; loss and accuracy (a share) are of the epoch so far. */
+struct hrnet_train_progress {
+    uint64_t epoch, epochs, step, steps, pictures;
+    double loss, accuracy, rate;
+    int epoch_end;                          /**< nonzero once an epoch's checkpoint is written */
+    int validated, best;                    /**< then: was there validation, and the best so far? */
+    double validation_loss, top1, top5;     /**< shares */
+    uint64_t activation_bytes, state_bytes; /**< memory that the run holds */
+};
+/** Called after every step and every epoch; nonzero stops the run. */
+typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *progress);
+
+/**
+ * Trains a network.  Writes latest.safetensors, best.safetensors and state.safetensors into the
+ * folder, each whole or not at all.  Same options, same bits, for any number of threads, and for a
+ * run that was stopped and resumed.
+ * @return HRNET_E_CANCELLED when the callback (which may be NULL) stopped it; HRNET_E_INTERNAL
+ *         naming epoch, step and layer when a value became infinite or no number
+ */
+HRNET_API hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_fn *fn,
+                                   void *context);
+
 /* ---- Answers ------------------------------------------------------------------------------ */
 
 /** p = softmax(logits); p may be logits.  NULL does nothing, as in the two below. */

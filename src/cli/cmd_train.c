@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * hrnet train: a network from a folder of pictures. */
+#include <signal.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "hrnet/hrnet.h"
+
+static const struct hr_flag flags[] = {
+    { "output", 'o', HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0, "where checkpoints go (needed)" },
+    { "arch", 'a', HR_FLAG_MODEL, "NAME", "HRNet_W18_C", 0, 0, "the network" },
+    { "weights", 'w', HR_FLAG_FILE, "FILE", NULL, 0, 0,
+      "weights to start from; a head of other classes is replaced" },
+    { "val", 0, HR_FLAG_FILE, "PATH", NULL, 0, 0, "pictures that choose the best epoch" },
+    { "root", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
+      "of the paths in lists (else the list's folder)" },
+    { "resume", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "go on from the folder's checkpoint" },
+    { "size", 0, HR_FLAG_COUNT, "PX", "224", 29, 4096, "height and width of the input" },
+    { "batch", 'b', HR_FLAG_COUNT, "N", "32", 2, 4096, "pictures a step" },
+    { "epochs", 'e', HR_FLAG_COUNT, "N", "30", 1, 1000000, "passes over the pictures" },
+    { "lr", 0, HR_FLAG_REAL, "RATE", "0.1", 0, 0, "learning rate" },
+    { "warmup", 0, HR_FLAG_REAL, "EPOCHS", "0", 0, 0, "a line from 0 to the rate comes first" },
+    { "schedule", 0, HR_FLAG_CHOICE, "cosine|constant|linear|step", "cosine", 0, 0,
+      "how the rate falls; step: a tenth every 30 epochs" },
+    { "optimizer", 0, HR_FLAG_CHOICE, "momentum|nesterov|sgd|adam|adamw|rmsprop", "momentum", 0, 0,
+      "how weights move" },
+    { "momentum", 0, HR_FLAG_REAL, "SHARE", "0.9", 0, 0, "of momentum and nesterov" },
+    { "l2", 0, HR_FLAG_REAL, "X", "1e-4", 0, 0, "weight decay, added to the gradient" },
+    { "decay", 0, HR_FLAG_REAL, "X", "0.01", 0, 0, "AdamW's weight decay" },
+    { "clip", 0, HR_FLAG_REAL, "NORM", "0", 0, 0, "largest norm of all gradients; 0: any" },
+    { "smoothing", 0, HR_FLAG_REAL, "SHARE", "0", 0, 0, "of labels" },
+    { "whole", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "resize and crop the centre as in evaluation, no random crops" },
+    { "least-area", 0, HR_FLAG_REAL, "SHARE", "0.08", 0, 0, "of a random crop" },
+    { "flip", 0, HR_FLAG_REAL, "CHANCE", "0.5", 0, 0, "of a picture to be mirrored" },
+    { "seed", 0, HR_FLAG_COUNT, "N", "0", 0, INT64_MAX, "of everything random" },
+    { "threads", 't', HR_FLAG_COUNT, "N", "0", 0, 1024, "of the computation; 0: all CPUs" },
+    { "loaders", 0, HR_FLAG_COUNT, "N", "0", 0, 1024, "threads that load pictures; 0: all CPUs" },
+    { "cpu", 0, HR_FLAG_CHOICE, "baseline|avx2|avx512", NULL, 0, 0, "use at most this" },
+    { "progress", 0, HR_FLAG_CHOICE, "bar|plain|json|none", NULL, 0, 0, "progress on stderr" },
+    { 0 },
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+    signal(SIGINT, SIG_DFL); /* the second one ends it at once */
+}
+
+struct run {
+    struct hr_progress progress;
+    bool told;
+};
+
+/* One line an epoch on standard output. */
+static void print_epoch(const struct hrnet_train_progress *p)
+{
+    printf("epoch %llu/%llu: rate %.6g, loss %.5f, accuracy %.2f %%", (unsigned long long)p->epoch,
+           (unsigned long long)p->epochs, p->rate, p->loss, p->accuracy * 100.0);
+    if (p->validated)
+        printf(", validation loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->validation_loss,
+               p->top1 * 100.0, p->top5 * 100.0, p->best ? " (best)" : "");
+    printf("\n");
+    fflush(stdout);
+}
+
+static int observe(void *context, const struct hrnet_train_progress *p)
+{
+    struct run *run = context;
+    if (!run->told) {
+        run->told = true;
+        hr_progress_hide(&run->progress);
+        fprintf(stderr,
+                "hrnet: %llu pictures, %llu steps an epoch; %.2f GB of activations, %.2f GB "
+                "of weights, gradients and states\n",
+                (unsigned long long)p->pictures, (unsigned long long)p->steps,
+                (double)p->activation_bytes / 1e9, (double)p->state_bytes / 1e9);
+    }
+    if (p->epoch_end) {
+        hr_progress_hide(&run->progress);
+        print_epoch(p);
+    } else {
+        hr_progress_show(&run->progress, (p->epoch - 1) * p->steps + p->step, p->epochs * p->steps);
+    }
+    return interrupted;
+}
+
+static int train(const struct hr_args *args)
+{
+    struct hrnet_train_options o;
+    struct run run = { .told = false };
+    hrnet_train_options_init(&o, sizeof o);
+    o.data = args->operands[0];
+    o.validation = hr_arg_text(args, "val");
+    o.root = hr_arg_text(args, "root");
+    o.architecture = hr_arg_text(args, "arch");
+    o.weights = hr_arg_text(args, "weights");
+    o.folder = hr_arg_text(args, "output");
+    o.resume = hr_arg_switch(args, "resume");
+    o.size = (int)hr_arg_count(args, "size");
+    o.batch = (int)hr_arg_count(args, "batch");
+    o.epochs = (int)hr_arg_count(args, "epochs");
+    o.seed = (uint64_t)hr_arg_count(args, "seed");
+    o.schedule = hr_arg_text(args, "schedule");
+    o.optimizer = hr_arg_text(args, "optimizer");
+    o.rate = hr_arg_real(args, "lr");
+    o.warmup_epochs = hr_arg_real(args, "warmup");
+    o.momentum = hr_arg_real(args, "momentum");
+    o.l2 = hr_arg_real(args, "l2");
+    o.decay = hr_arg_real(args, "decay");
+    o.clip_norm = hr_arg_real(args, "clip");
+    o.smoothing = hr_arg_real(args, "smoothing");
+    o.whole = hr_arg_switch(args, "whole");
+    o.least_area = hr_arg_real(args, "least-area");
+    o.flip = hr_arg_real(args, "flip");
+    o.threads = (unsigned)hr_arg_count(args, "threads");
+    o.loader_threads = (unsigned)hr_arg_count(args, "loaders");
+    o.cpu = hr_arg_text(args, "cpu");
+    if (!o.folder)
+        return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
+    signal(SIGINT, on_interrupt);
+    hr_progress_start(&run.progress, hr_arg_text(args, "progress"), "train", "steps");
+    const hrnet_status status = hrnet_train(&o, observe, &run);
+    hr_progress_end(&run.progress);
+    return status == HRNET_OK ? 0 : hr_report((int)status);
+}
+
+static const struct hr_flag *const groups[] = { flags, NULL };
+
+const struct hr_command hr_command_train = {
+    .name = "train",
+    .operands = "PICTURES",
+    .takes = HR_FLAG_FOLDER,
+    .summary = "train a network on a folder of class folders, or a list",
+    .examples =
+        "hrnet train flowers/train --val flowers/val -o run --weights w18.pdparams --lr 0.01\n"
+        "hrnet train train_list.txt --root images -o run --epochs 120 --schedule step\n"
+        "hrnet train flowers/train --val flowers/val -o run --resume  # after an interruption",
+    .groups = groups,
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = train,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which pictures there are and what they show: a folder of class folders, or PaddleClas's lists
+ * ("path label" a line, paths below a root). */
+#ifndef HR_TRAIN_DATASET_H
+#define HR_TRAIN_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+
+struct hr_dataset {
+    struct hr_names paths; /* as they are opened */
+    int32_t *labels;       /* of each path */
+    size_t label_capacity;
+    struct hr_names classes; /* names by label; empty for a list */
+    int32_t class_count;
+};
+void hr_dataset_fini(struct hr_dataset *set); /* zero-initialised is fine */
+
+/* A folder: each folder in it is a class, in natural order, with all pictures below it.  A file: a
+ * list, whose paths are below `root` (NULL: the list's own folder).  HR_E_FORMAT naming file and
+ * line, HR_E_NOT_FOUND for missing pictures, naming the first and counting them. */
+enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path,
+                               const char *root) HR_WARN_UNUSED;
+
+/* Gives every class of `set` the label that it has in `like`; HR_E_MISMATCH for one that is not
+ * there.  Lists keep their numbers. */
+enum hr_status hr_dataset_relabel(struct hr_dataset *set,
+                                  const struct hr_dataset *like) HR_WARN_UNUSED;
+
+/* Fills order[count] with a permutation that follows from seed and epoch. */
+void hr_dataset_shuffle(size_t *order, size_t count, uint64_t seed, uint64_t epoch);
+
+#endif
