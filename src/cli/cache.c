@@ -72,30 +72,39 @@ static bool means_program(const char *path)
     return found;
 }
 
-enum hr_status hr_cache_resolve(struct hr_text *path, const char *model)
+static enum hr_status resolve_name(struct hr_text *path, const char *name)
 {
     struct hrnet_zoo_entry entry;
-    if (!model)
-        return resolve_default(path);
-    if (hr_os_kind(model) == HR_OS_FILE || means_program(model)) {
-        hr_text_add(path, model);
-        return path->status;
-    }
-    if (strchr(model, '/') || hrnet_zoo_find(model, &entry) != HRNET_OK || !entry.file) {
-        if (!strchr(model, '/') && hrnet_zoo_find(model, &entry) == HRNET_OK)
-            return hr_fail(HR_E_NOT_FOUND,
-                           "%s is an architecture without published weights: give a file with "
-                           "--weights FILE",
-                           entry.name);
+    if (strchr(name, '/'))
+        return hr_fail(HR_E_NOT_FOUND, "%s: no such file", name);
+    if (hrnet_zoo_find(name, &entry) != HRNET_OK)
+        return hr_fail(HR_E_NOT_FOUND, "%s: no such file, and %s", name, hrnet_last_error());
+    if (!entry.file)
         return hr_fail(HR_E_NOT_FOUND,
-                       "%s: no such file, and no published weights of that name (`hrnet models` "
-                       "lists them)",
-                       model);
-    }
+                       "%s is an architecture without published weights: give a file with "
+                       "--weights FILE",
+                       entry.name);
     if (!hr_cache_has(entry.file))
         return hr_fail(HR_E_NOT_FOUND,
                        "the weights of %s are not cached: fetch them with `hrnet "
                        "pull %s`",
                        entry.name, entry.name);
     return hr_cache_path(path, entry.file);
+}
+
+enum hr_status hr_cache_resolve(struct hr_text *path, const char *model)
+{
+    struct hrnet_zoo_entry entry;
+    if (!model)
+        return resolve_default(path);
+    if (!model[0])
+        return hr_fail(HR_E_ARGUMENT, "the name of the model is empty");
+    const enum hr_os_kind kind = hr_os_kind(model);
+    /* Opening a folder or a device says what is wrong with it. */
+    if (kind == HR_OS_FILE || means_program(model) ||
+        (kind != HR_OS_NONE && hrnet_zoo_find(model, &entry) != HRNET_OK)) {
+        hr_text_add(path, model);
+        return path->status;
+    }
+    return resolve_name(path, model);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hrnet predict: pictures in, classes out, in input order.  A bad picture is a record of its own;
  * the rest goes on. */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,8 +222,10 @@ static int run_pictures(struct job *job)
     }
     if (status != HR_OK)
         return hr_report((int)status);
-    if (interrupted)
+    if (interrupted) {
+        fprintf(stderr, "hrnet: interrupted after %zu of %zu pictures\n", done, job->inputs.count);
         return EXIT_INTERRUPTED;
+    }
     return job->failed ? EXIT_PARTIAL : 0;
 }
 
@@ -330,19 +331,6 @@ static int close_file(struct job *job, int code)
     return status == HR_OK ? code : hr_report((int)status);
 }
 
-/* A full disk or a closed pipe shows at the end at the latest. */
-static int close_output(struct job *job, int code)
-{
-    if (job->output.file)
-        return close_file(job, code);
-    if (!job->writer.out || (fflush(stdout) == 0 && !ferror(stdout)))
-        return code;
-    if (errno == EPIPE)
-        return 141;
-    fprintf(stderr, "hrnet: the output cannot be written: %s\n", strerror(errno));
-    return 4;
-}
-
 static int predict(const struct hr_args *args)
 {
     struct job job = { .args = args };
@@ -350,7 +338,8 @@ static int predict(const struct hr_args *args)
     int code = prepare(&job);
     if (code < 0)
         code = run_pictures(&job);
-    code = close_output(&job, code);
+    if (job.output.file)
+        code = close_file(&job, code);
     hrnet_session_destroy(job.session);
     hrnet_model_release(job.model);
     hr_names_fini(&job.inputs);

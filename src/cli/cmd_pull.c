@@ -47,6 +47,9 @@ static enum hr_status make_paths(struct pull *p)
                        p->entry.file);
     else
         hr_text_add(&p->url, p->entry.url);
+    if (p->url.status == HR_OK && !hr_fetch_is_address(p->url.data))
+        return hr_fail(HR_E_ARGUMENT, "--mirror is '%s': an address http:// or https:// is wanted",
+                       mirror);
     HR_TRY(p->part.status);
     HR_TRY(p->note.status);
     HR_TRY(p->sidecar.status);

@@ -18,8 +18,8 @@ static enum hr_status save_bytes(const char *path, const void *data, size_t size
 {
     struct hr_replace replace = { 0 };
     if (strcmp(path, "-") == 0) {
-        const bool written = fwrite(data, 1, size, stdout) == size;
-        return written ? HR_OK : hr_fail(HR_E_IO, "standard output cannot be written");
+        hr_stdout_write(data, size);
+        return HR_OK;
     }
     HR_TRY(hr_replace_begin(&replace, path));
     (void)!fwrite(data, 1, size, replace.file);
@@ -223,6 +223,13 @@ static enum hr_status write_tensor(const char *output, const struct hrnet_recipe
     return status;
 }
 
+/* .npy, .png, or no suffix: then it is .npy too. */
+static bool has_other_suffix(const char *output)
+{
+    return strchr(hr_os_base_name(output), '.') && !hr_text_ends(output, ".npy") &&
+           !hr_text_ends(output, ".png");
+}
+
 static int preprocess(const struct hr_args *args)
 {
     const char *output = hr_arg_text(args, "output"), *name = args->operands[0];
@@ -233,6 +240,8 @@ static int preprocess(const struct hr_args *args)
     hrnet_model *model = NULL;
     if (!output)
         return hr_usage_error("preprocess", "preprocess needs --output x.npy or x.png");
+    if (has_other_suffix(output))
+        return hr_usage_error("preprocess", "--output is '%s': x.npy or x.png is wanted", output);
     int code = -1;
     hrnet_recipe_named("opencv", &recipe);
     if (hr_arg_text(args, "model")) {

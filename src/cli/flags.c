@@ -4,6 +4,7 @@
 #include "cli/flags.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -34,6 +35,26 @@ int hr_report(int status)
 {
     fprintf(stderr, "hrnet: %s\n", hrnet_last_error());
     return hrnet_status_exit_code((hrnet_status)status);
+}
+
+static int stdout_error; /* errno of the first failure, which stdio forgets */
+
+void hr_stdout_write(const void *data, size_t size)
+{
+    if (!stdout_error && (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0))
+        stdout_error = errno;
+}
+
+int hr_stdout_end(int code)
+{
+    if (!stdout_error && (fflush(stdout) != 0 || ferror(stdout)))
+        stdout_error = errno;
+    if (!stdout_error || code > 1)
+        return code;
+    if (stdout_error == EPIPE)
+        return 141;
+    fprintf(stderr, "hrnet: standard output cannot be written: %s\n", strerror(stdout_error));
+    return 4;
 }
 
 size_t hr_command_flags(const struct hr_command *command, const struct hr_flag **flags)

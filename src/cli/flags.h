@@ -80,4 +80,10 @@ int hr_usage_error(const char *command, const char *format, ...)
 /* "hrnet: last error" on stderr; the exit code of the status. */
 int hr_report(int status);
 
+/* Binary results to stdout.  A failure is remembered for hr_stdout_end(). */
+void hr_stdout_write(const void *data, size_t size);
+/* At the end of every command: flushes stdout.  What could not be written makes 141, silently, when
+ * nobody reads on, else a message and 4; otherwise returns `code`. */
+int hr_stdout_end(int code);
+
 #endif

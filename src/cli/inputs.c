@@ -54,6 +54,8 @@ static enum hr_status expand_glob(struct hr_names *out, const char *pattern)
 
 enum hr_status hr_inputs_expand(struct hr_names *out, const char *operand)
 {
+    if (!operand[0])
+        return hr_fail(HR_E_ARGUMENT, "the name of a picture is empty");
     if (strcmp(operand, "-") == 0 || hr_fetch_is_address(operand))
         return hr_names_add(out, operand);
     if (hr_os_kind(operand) == HR_OS_FOLDER)

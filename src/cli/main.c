@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The hrnet program: finds the command, hands over.  Results go to stdout, all else to stderr. */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,10 +171,5 @@ int main(int argc, char **argv)
     int code = hr_args_parse(&args, command, argc - 1, argv + 1);
     if (code < 0)
         code = command->run(&args);
-    if (fflush(stdout) != 0 && code == 0) {
-        code = errno == EPIPE ? 141 : 4;
-        if (code == 4)
-            fprintf(stderr, "hrnet: standard output cannot be written: %s\n", strerror(errno));
-    }
-    return code;
+    return hr_stdout_end(code);
 }

@@ -405,6 +405,58 @@ def test_usage_errors(small):
     assert run().returncode == 2
 
 
+def test_odd_operands(small, tmp_path):
+    """One line that names the thing, whatever it is."""
+    one = PICTURES / "one.png"
+    empty = tmp_path / "empty"
+    empty.touch()
+    for command in (["info"], ["verify"], ["plan"], ["bench"], ["predict", one, "-m"]):
+        fail(4, str(tmp_path), "folder", result=run(*command, tmp_path))
+        fail(4, "/dev/null", "regular", result=run(*command, "/dev/null"))
+        fail(3, "empty", result=run(*command, empty))
+        fail(3, "no such file", result=run(*command, tmp_path / "none.pth"))
+        fail(3, "no such file", "did you mean HRNet_W18_C", result=run(*command, "HRNet_W19_C"))
+        fail(2, "empty", result=run(*command, ""))
+    fail(2, "empty", result=run("predict", "", "-m", small))
+    fail(2, "x.gif", "x.png", result=run("preprocess", one, "-o", tmp_path / "x.gif"))
+    fail(2, "--threshold", "0 to 1", result=run("predict", one, "-m", small, "--threshold", "50"))
+    fail(2, "--duration", result=run("bench", small, "-d", "-1"))
+    fail(2, "http://", result=run("pull", "HRNet_W18_C", "--mirror", "/some/where",
+                                  env={"HRNET_CACHE": str(tmp_path)}))
+
+
+def test_outputs_that_cannot_be_written(small, tmp_path):
+    """A missing folder, a folder, a full device: one line, status 4, and nothing half written."""
+    one = PICTURES / "one.png"
+    x = tmp_path / "x.npy"
+    assert run("preprocess", one, "-o", x).returncode == 0
+    (tmp_path / "folder").mkdir()
+    before = sorted(p.name for p in tmp_path.iterdir())
+    for output in ("/nonexistent/x", tmp_path / "folder", "/dev/full"):
+        for command in (["preprocess", one, "-o"], ["run", small, "-i", x, "-o"],
+                        ["predict", one, "-m", small, "-o"], ["convert", small, "--force", "--to", "pth"]):
+            fail(4, str(output), result=run(*command, output))
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    for command in (f"preprocess '{one}' -o -", f"run '{small}' -i '{x}' -o -", "help", "models",
+                    f"predict '{one}' -m '{small}'"):
+        for sink, code, lines in (("> /dev/full", 4, 1), ("| true", 141, 0)):
+            result = subprocess.run(f"'{PROGRAM}' {command} {sink}; exit ${{PIPESTATUS[0]}}", shell=True,
+                                    executable="/bin/bash", capture_output=True, text=True)
+            assert result.returncode == code, (command, sink, result)
+            assert len(result.stderr.splitlines()) == lines, (command, sink, result)
+
+
+def test_output_is_replaced_whole(small, tmp_path):
+    one, out = PICTURES / "one.png", tmp_path / "out.csv"
+    out.write_text("old")
+    assert run("predict", one, "-m", small, "-f", "csv", "-o", out).returncode == 0
+    assert out.read_text().startswith("filename,")
+    out.write_text("old")
+    assert run("predict", one, "-m", small, "-o", out, "--save-dir", "/dev/null/x").returncode == 4
+    assert out.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+    assert run("predict", one, "-m", small, "-f", "jsonl", "-o", "-").stdout.startswith("{")
+
+
 def test_environment_and_precedence(small):
     one = PICTURES / "one.png"
     def count(*args, **env):
