@@ -411,7 +411,7 @@ def test_odd_operands(small, tmp_path):
     empty = tmp_path / "empty"
     empty.touch()
     for command in (["info"], ["verify"], ["plan"], ["bench"], ["predict", one, "-m"]):
-        fail(4, str(tmp_path), "folder", result=run(*command, tmp_path))
+        fail(3, str(tmp_path), "folder", result=run(*command, tmp_path))
         fail(4, "/dev/null", "regular", result=run(*command, "/dev/null"))
         fail(3, "empty", result=run(*command, empty))
         fail(3, "no such file", result=run(*command, tmp_path / "none.pth"))
