@@ -388,6 +388,32 @@ typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *pro
 HRNET_API hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_fn *fn,
                                    void *context);
 
+/* ---- Evaluation --------------------------------------------------------------------------- */
+
+struct hrnet_evaluate_options {
+    size_t struct_size;
+    const char *data;                  /**< as hrnet_train_options has it; folders are classes */
+    const char *root;                  /**< of the paths in lists; NULL: the list's own folder */
+    const struct hrnet_recipe *recipe; /**< NULL: the model's */
+    int batch;                         /**< default 16 */
+    unsigned threads, loader_threads;  /**< 0: every CPU this process may use */
+    const char *cpu;                   /**< as in hrnet_session_options */
+    /** Called after each batch, with how many pictures are done; nonzero stops.  May be NULL. */
+    int (*progress)(void *context, uint64_t done, uint64_t all);
+    void *context;
+};
+HRNET_API void hrnet_evaluate_options_init(struct hrnet_evaluate_options *options,
+                                           size_t struct_size);
+struct hrnet_evaluation {
+    uint64_t classes, pictures, top1, top5; /**< counts of pictures that were right */
+    double loss;                            /**< mean cross entropy */
+    uint64_t *confusion;                    /**< [truth][answer]; free with hrnet_free() */
+};
+/** Measures a model on labelled pictures, with the code of inference. */
+HRNET_API hrnet_status hrnet_evaluate(hrnet_model *model,
+                                      const struct hrnet_evaluate_options *options,
+                                      struct hrnet_evaluation *out);
+
 /* ---- Answers ------------------------------------------------------------------------------ */
 
 /** p = softmax(logits); p may be logits.  NULL does nothing, as in the two below. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The public API, part five: training. */
+ * The public API, part five: training and evaluation. */
 #include "api/api.h"
 
+#include "train/evaluate.h"
 #include "train/trainer.h"
 
 #define MAX_BATCH  4096
@@ -144,5 +145,56 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status == HR_OK)
         status = hr_train(&inner, observe, &outer);
+    return PUBLIC(status);
+}
+
+/* ---- Evaluation ---- */
+
+void hrnet_evaluate_options_init(struct hrnet_evaluate_options *options, size_t struct_size)
+{
+    const struct hrnet_evaluate_options defaults = { .batch = 16 };
+    HR_API_OPTIONS_INIT(struct hrnet_evaluate_options, defaults);
+}
+
+static bool observe_evaluation(void *context, size_t done, size_t all)
+{
+    const struct hrnet_evaluate_options *o = context;
+    return !o->progress || o->progress(o->context, done, all) == 0;
+}
+
+hrnet_status hrnet_evaluate(hrnet_model *model, const struct hrnet_evaluate_options *options,
+                            struct hrnet_evaluation *out)
+{
+    struct hrnet_evaluate_options o;
+    struct hr_evaluation e = { 0 };
+    struct hr_recipe recipe;
+    if (!model || !options || !out)
+        return hr_api_missing_argument(__func__);
+    hrnet_evaluate_options_init(&o, sizeof o);
+    enum hr_status status = hr_api_options_copy(&o, sizeof o, options, "hrnet_evaluate_options");
+    if (status == HR_OK && (!o.data || o.batch < 1 || o.batch > MAX_BATCH))
+        status = hr_fail(HR_E_ARGUMENT, "evaluation needs data, and a batch of 1 to %d", MAX_BATCH);
+    recipe = *hr_model_recipe(model->model);
+    if (status == HR_OK && o.recipe)
+        status = hr_api_recipe_checked(&recipe, o.recipe);
+    struct hr_evaluate_options inner = { .data = o.data,
+                                         .root = o.root,
+                                         .recipe = &recipe,
+                                         .batch = (size_t)o.batch,
+                                         .threads = o.threads,
+                                         .loader_threads = o.loader_threads,
+                                         .observer = observe_evaluation,
+                                         .context = &o };
+    if (status == HR_OK)
+        status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
+    if (status == HR_OK)
+        status = hr_evaluate(&e, model->model, model->packs, &inner);
+    if (status == HR_OK)
+        *out = (struct hrnet_evaluation){ .classes = e.classes,
+                                          .pictures = e.pictures,
+                                          .top1 = e.top1,
+                                          .top5 = e.top5,
+                                          .loss = e.loss,
+                                          .confusion = e.confusion };
     return PUBLIC(status);
 }

@@ -117,6 +117,34 @@ static void the_callback_stops_it(void **state)
     assert_int_equal(seen.calls, 2);
 }
 
+/* Right and wrong answers add up, and the epoch's own validation said the same. */
+static void evaluation_counts(void **state)
+{
+    struct hrnet_evaluate_options o;
+    struct hrnet_evaluation e;
+    hrnet_model *model = NULL;
+    char path[160];
+    uint64_t all = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/latest.safetensors", out);
+    assert_int_equal(hrnet_model_open(&model, path, NULL), HRNET_OK);
+    hrnet_evaluate_options_init(&o, sizeof o);
+    assert_int_equal(hrnet_evaluate(model, &o, &e), HRNET_E_ARGUMENT);
+    o.data = data;
+    o.batch = 3;
+    assert_int_equal(hrnet_evaluate(model, &o, &e), HRNET_OK);
+    assert_int_equal(e.classes, 2);
+    assert_int_equal(e.pictures, 10);
+    assert_int_equal(e.top5, 10);
+    assert_int_equal(e.confusion[0] + e.confusion[3], e.top1);
+    assert_int_equal(e.confusion[0] + e.confusion[1], 5);
+    for (int i = 0; i < 4; i++)
+        all += e.confusion[i];
+    assert_int_equal(all, 10);
+    hrnet_free(e.confusion);
+    hrnet_model_release(model);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     struct hrnet_train_options o[8];
@@ -149,6 +177,7 @@ int main(void)
         cmocka_unit_test(steps_and_epochs_are_told),
         cmocka_unit_test(a_finished_run_has_nothing_left_to_do),
         cmocka_unit_test(the_callback_stops_it),
+        cmocka_unit_test(evaluation_counts),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -11,8 +11,8 @@ import time
 import pytest
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
-COMMANDS = ("predict run preprocess info verify models convert export pull train plan bench completion "
-            "help version").split()
+COMMANDS = ("predict run preprocess info verify models convert export pull train eval plan bench "
+            "completion help version").split()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """hrnet train as people use it: it learns, resumes bit for bit, does not mind how many threads
 there are, keeps what it has when it is killed, and names what is wrong with the data."""
+import json
 import os
 import pathlib
 import signal
@@ -74,6 +75,34 @@ def test_the_checkpoint_is_a_model_with_the_classes_names(whole, data):
                  "-f", "csv")
     assert result.returncode == 0, result.stderr
     assert "top" in result.stdout or "left" in result.stdout
+
+
+def test_eval_says_what_the_last_epoch_said(whole, data, tmp_path):
+    folder, stdout = whole
+    model = folder / "latest.safetensors"
+    last = stdout.splitlines()[-1]
+    result = run("eval", data / "val", "-m", model, "-f", "json", "-b", "3")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert f"top-1 {report['top1'] * 100:.2f} %" in last
+    assert f"validation loss {report['loss']:.5f}" in last
+    assert report["pictures"] == 8 and report["size"] == [32, 32]
+    assert [c["name"] for c in report["classes"]] == ["left", "top"]
+    for k, c in enumerate(report["classes"]):
+        answered = sum(other["answers"][k] for other in report["classes"])
+        assert sum(c["answers"]) == c["pictures"] == 4
+        assert c["recall"] == pytest.approx(c["answers"][k] / 4)
+        assert c["precision"] == pytest.approx(c["answers"][k] / answered if answered else 0)
+    table = run("eval", data / "val", "-m", model, "-f", "csv").stdout.splitlines()
+    assert table[0].startswith("class,name,pictures") and table[1].startswith('0,"left",4,')
+    text = run("eval", data / "val", "-m", model).stdout
+    assert text.startswith("8 pictures: top-1") and "top" in text
+    (tmp_path / "d" / "other").mkdir(parents=True)
+    (tmp_path / "d" / "top").mkdir()
+    for kind in ("other", "top"):
+        picture(tmp_path / "d" / kind / "0.ppm", "top", 1)
+    result = run("eval", tmp_path / "d", "-m", model)
+    assert result.returncode == 3 and "class 'other'" in result.stderr
 
 
 def test_threads_do_not_change_a_bit(whole, data, tmp_path):

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A model measured on labelled pictures. */
+#ifndef HR_TRAIN_EVALUATE_H
+#define HR_TRAIN_EVALUATE_H
+
+#include "image/recipe.h"
+#include "model/model.h"
+#include "plan/pack.h"
+
+struct hr_evaluate_options {
+    const char *data, *root; /* hr_dataset_open's; folders are classes by the model's labels */
+    const struct hr_recipe *recipe;
+    size_t batch;
+    unsigned threads, loader_threads; /* 0: hr_cpu_count() */
+    uint32_t cpu_flags;
+    bool (*observer)(void *context, size_t done, size_t all); /* after each batch; may be NULL */
+    void *context;
+};
+
+struct hr_evaluation {
+    size_t classes, pictures, top1, top5; /* counts of pictures */
+    double loss;                          /* mean cross entropy */
+    uint64_t *confusion;                  /* [truth][answer], owned (hr_mem_free) */
+};
+
+/* HR_E_MISMATCH for a class that the model does not know; HR_E_CANCELLED when the observer stopped
+ * it.  On failure *out is untouched. */
+enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_model *model,
+                           struct hr_packs *packs,
+                           const struct hr_evaluate_options *options) HR_WARN_UNUSED;
+
+#endif
