@@ -200,23 +200,30 @@ typedef enum hrnet_result {
     HRNET_RESULT_SOFTMAX = 1,
     HRNET_RESULT_SIGMOID = 2
 } hrnet_result;
+typedef enum hrnet_export_format {
+    HRNET_EXPORT_ONNX = 0,
+    HRNET_EXPORT_PADDLE = 1,    /**< PATH.pdmodel and PATH.pdiparams */
+    HRNET_EXPORT_PADDLE_PIR = 2 /**< PATH.json and PATH.pdiparams, of Paddle 3 */
+} hrnet_export_format;
 struct hrnet_export_options {
     size_t struct_size; /**< set by hrnet_export_options_init() */
     int opset;          /**< of ONNX: 11 to 21 (default 17) */
     int batch;          /**< 0: free */
     int free_size;      /**< nonzero: any legal size; else the recipe's */
     hrnet_result result;
-    int fold;       /**< nonzero: multiply batch norms into their convolutions */
-    int preprocess; /**< nonzero: take uint8 [n,h,w,3] and normalise in the graph */
-    int half;       /**< nonzero: weights as float16, computed with as float32 */
+    int fold;                   /**< nonzero: multiply batch norms into their convolutions */
+    int preprocess;             /**< nonzero: take uint8 [n,h,w,3] and normalise in the graph */
+    int half;                   /**< nonzero: weights as float16, computed with as float32 */
+    hrnet_export_format format; /**< opset, fold, preprocess and half are ONNX's */
 };
 HRNET_API void hrnet_export_options_init(struct hrnet_export_options *options, size_t struct_size);
 struct hrnet_export_report {
     double error; /**< of the file read back: largest difference over the largest logit */
 };
-/** Writes the network as an ONNX file, with recipe and labels as metadata.  It gets its name only
- *  after it was read back and its logits agreed (1e-4 of the largest; 2e-2 with float16 weights).
- *  options may be NULL for the defaults, report NULL. */
+/** Writes the network as an ONNX file, with recipe and labels as metadata, or as the two files of a
+ *  Paddle program, of which `path` is the prefix.  Files get their names only after they were read
+ *  back and the logits agreed (1e-4 of the largest; 2e-2 with float16 weights).  options may be
+ * NULL for the defaults, report NULL. */
 HRNET_API hrnet_status hrnet_model_export(hrnet_model *model, const char *path,
                                           const struct hrnet_export_options *options,
                                           struct hrnet_export_report *report);

@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "base/os.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/setup.h"
 
 static const struct hr_flag flags[] = {
-    { "output", 'o', HR_FLAG_FILE, "X.onnx", NULL, 0, 0, "the file to write" },
+    { "output", 'o', HR_FLAG_FILE, "FILE", NULL, 0, 0,
+      "x.onnx; or x.pdmodel or x.json (Paddle 3) with x.pdiparams beside it" },
     { "opset", 0, HR_FLAG_COUNT, "N", "17", 11, 21, "version of ONNX's operators" },
     { "batch", 'b', HR_FLAG_COUNT, "N", "0", 0, 1024, "pictures at once; 0: any number" },
     { "free-size", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
@@ -30,8 +33,28 @@ static hrnet_result result_of(const char *word)
                                           : HRNET_RESULT_LOGITS;
 }
 
-static int write_model(hrnet_model *model, const char *path, const struct hr_args *args)
+/* By the suffix. */
+static int format_of(const char *path, hrnet_export_format *out)
 {
+    static const struct {
+        const char *ending;
+        hrnet_export_format format;
+    } endings[] = { { ".onnx", HRNET_EXPORT_ONNX },
+                    { ".pdmodel", HRNET_EXPORT_PADDLE },
+                    { ".json", HRNET_EXPORT_PADDLE_PIR } };
+    for (size_t i = 0; i < HR_COUNT(endings); i++)
+        if (hr_text_ends(path, endings[i].ending)) {
+            *out = endings[i].format;
+            return -1;
+        }
+    return hr_usage_error("export", "'%s' has no known suffix: .onnx, .pdmodel or .json is wanted",
+                          path);
+}
+
+static int write_model(hrnet_model *model, hrnet_export_format format, const char *path,
+                       const struct hr_args *args)
+{
+    static const char *const names[] = { "ONNX", "Paddle program", "Paddle PIR program" };
     struct hrnet_export_options options;
     struct hrnet_export_report report;
     struct hrnet_model_info described;
@@ -43,15 +66,15 @@ static int write_model(hrnet_model *model, const char *path, const struct hr_arg
     options.fold = hr_arg_switch(args, "fold");
     options.preprocess = hr_arg_switch(args, "preprocess");
     options.half = hr_arg_switch(args, "half");
+    options.format = format;
     hrnet_status status = hrnet_model_export(model, path, &options, &report);
     if (status == HRNET_OK)
         status = hrnet_model_describe(model, &described);
     if (status != HRNET_OK)
         return hr_report((int)status);
-    printf("%s: %s, %d classes, ONNX opset %d, %s; read back, logits differ by %.1e of the "
-           "largest\n",
-           path, described.architecture, described.classes, options.opset,
-           hr_arg_text(args, "result"), report.error);
+    printf("%s: %s, %d classes, %s, %s; read back, logits differ by %.1e of the largest\n", path,
+           described.architecture, described.classes, names[format], hr_arg_text(args, "result"),
+           report.error);
     return 0;
 }
 
@@ -60,14 +83,17 @@ static int export_model(const struct hr_args *args)
     const char *path = hr_arg_text(args, "output");
     hrnet_model *model = NULL;
     if (!path)
-        return hr_usage_error("export", "export needs --output X.onnx");
+        return hr_usage_error("export", "export needs --output FILE");
     if (hr_os_kind(path) != HR_OS_NONE && !hr_arg_switch(args, "force")) {
         fprintf(stderr, "hrnet: %s exists: use --force to replace it\n", path);
         return 4;
     }
-    int code = hr_setup_model(&model, args, args->operands[0], false);
+    hrnet_export_format format = HRNET_EXPORT_ONNX;
+    int code = format_of(path, &format);
     if (code < 0)
-        code = write_model(model, path, args);
+        code = hr_setup_model(&model, args, args->operands[0], false);
+    if (code < 0)
+        code = write_model(model, format, path, args);
     hrnet_model_release(model);
     return code;
 }
@@ -78,9 +104,11 @@ const struct hr_command hr_command_export = {
     .name = "export",
     .operands = "MODEL",
     .takes = HR_FLAG_MODEL,
-    .summary = "write a model as a graph for other programs (ONNX)",
-    .examples = "hrnet export w18.safetensors -o w18.onnx\n"
-                "hrnet export w18.pdparams -o app.onnx --preprocess --result softmax --half",
+    .summary = "write a model as a graph for other programs (ONNX, Paddle)",
+    .examples =
+        "hrnet export w18.safetensors -o w18.onnx\n"
+        "hrnet export w18.safetensors -o w18/inference.pdmodel   # and w18/inference.pdiparams\n"
+        "hrnet export w18.pdparams -o app.onnx --preprocess --result softmax --half",
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,

@@ -161,39 +161,41 @@ static enum hr_status find_pair(struct pair *pair, const char *path)
     return HR_OK;
 }
 
-static enum hr_status read_pair(struct hr_graph **graph, struct hr_store **weights,
-                                struct hr_foreign *is, const struct pair *pair,
-                                struct hr_map *program, struct hr_map *params)
+static enum hr_status read_program(struct hr_graph **graph, struct hr_store **weights,
+                                   struct hr_foreign *is, const char *path, bool pir,
+                                   const struct hr_map *params, const char *params_path)
 {
+    struct hr_map program = { 0 };
     struct hr_program p = { 0 };
-    HR_TRY(hr_map_open(program, pair->program));
-    HR_TRY(hr_map_open(params, pair->params));
-    enum hr_status status = (pair->pir ? hr_pir_read : hr_pdmodel_read)(
-        &p, program->data, program->size, pair->program);
+    HR_TRY(hr_map_open(&program, path));
+    enum hr_status status =
+        (pir ? hr_pir_read : hr_pdmodel_read)(&p, program.data, program.size, path);
     if (status == HR_OK)
-        status = hr_program_graph(graph, weights, is, &p, params->data, params->size, pair->params);
+        status = hr_program_graph(graph, weights, is, &p, params->data, params->size, params_path);
     hr_program_fini(&p);
+    hr_map_close(&program);
     return status;
 }
 
-static enum hr_status from_pair(struct hr_model **out, const struct pair *pair,
-                                const struct hr_model_options *options)
+enum hr_status hr_exchange_open_program(struct hr_model **out, const char *program,
+                                        const char *params, bool pir,
+                                        const struct hr_model_options *options)
 {
-    struct hr_map program = { 0 }, params = { 0 };
+    struct hr_map map = { 0 };
     struct hr_graph *graph = NULL;
     struct hr_store *weights = NULL;
     struct hr_foreign is;
-    enum hr_status status = read_pair(&graph, &weights, &is, pair, &program, &params);
+    HR_TRY(hr_map_open(&map, params));
+    enum hr_status status = read_program(&graph, &weights, &is, program, pir, &map, params);
     if (status == HR_OK) {
         is.recipe = "opencv-deploy"; /* that of PaddleClas's deployment */
-        hr_store_take_map(weights, &params);
-        hr_store_set_format(weights, pair->pir ? HR_FORMAT_PADDLE_PIR : HR_FORMAT_PADDLE_PROGRAM);
-        status = from_graph(out, graph, weights, &is, pair->program, options);
+        hr_store_take_map(weights, &map);
+        hr_store_set_format(weights, pir ? HR_FORMAT_PADDLE_PIR : HR_FORMAT_PADDLE_PROGRAM);
+        status = from_graph(out, graph, weights, &is, program, options);
     } else if (status != HR_E_MEMORY) {
-        status = hr_fail_context(status, "%s", pair->program);
+        status = hr_fail_context(status, "%s", program);
     }
-    hr_map_close(&program);
-    hr_map_close(&params);
+    hr_map_close(&map);
     return status;
 }
 
@@ -221,7 +223,8 @@ enum hr_status hr_exchange_open(struct hr_model **out, const char *path,
     struct pair pair = { 0 };
     HR_TRY(find_pair(&pair, path));
     if (pair.program) {
-        const enum hr_status opened = from_pair(out, &pair, options);
+        const enum hr_status opened =
+            hr_exchange_open_program(out, pair.program, pair.params, pair.pir, options);
         pair_fini(&pair);
         return opened;
     }

@@ -13,5 +13,9 @@ enum hr_status hr_exchange_open(struct hr_model **out, const char *path,
 enum hr_status hr_exchange_open_memory(struct hr_model **out, const void *data, size_t size,
                                        const char *name,
                                        const struct hr_model_options *options) HR_WARN_UNUSED;
+/* A Paddle program by the paths of its two files. */
+enum hr_status hr_exchange_open_program(struct hr_model **out, const char *program,
+                                        const char *params, bool pir,
+                                        const struct hr_model_options *options) HR_WARN_UNUSED;
 
 #endif

@@ -147,7 +147,7 @@ static enum hr_status add_slot(struct hr_program *p, struct hr_program_slot *slo
     if (!number)
         return HR_E_MEMORY;
     if (number[0])
-        slots[(*count)++] = (struct hr_program_slot){ name, number };
+        slots[(*count)++] = (struct hr_program_slot){ .name = name, .value = number };
     return HR_OK;
 }
 
@@ -229,4 +229,249 @@ enum hr_status hr_pir_read(struct hr_program *program, const void *data, size_t 
     const enum hr_status status = read_program(program, root);
     json_decref(root);
     return status;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------- */
+
+#define PIR_VERSION 4 /* what PaddlePaddle 3.3.1 writes */
+
+/* Attributes of an operator, in its order: their PIR name, the older name, and how they are kept:
+ * b bool, i int32, f float32, s text, I list of int32, L of int64, D of float64. */
+static const struct written {
+    const char *type, *pir;
+    struct {
+        const char *pir, *old;
+        char kind;
+    } attributes[12];
+} written[] = {
+    { "conv2d",
+      "1.conv2d",
+      { { "strides", "strides", 'I' },
+        { "paddings", "paddings", 'I' },
+        { "padding_algorithm", "padding_algorithm", 's' },
+        { "dilations", "dilations", 'I' },
+        { "groups", "groups", 'i' },
+        { "data_format", "data_format", 's' } } },
+    { "batch_norm",
+      "1.batch_norm_",
+      { { "is_test", "is_test", 'b' },
+        { "momentum", "momentum", 'f' },
+        { "epsilon", "epsilon", 'f' },
+        { "data_format", "data_layout", 's' },
+        { "use_global_stats", "use_global_stats", 'b' },
+        { "trainable_statistics", "trainable_statistics", 'b' } } },
+    { "relu", "1.relu", { { NULL, NULL, 0 } } },
+    { "sigmoid", "1.sigmoid", { { NULL, NULL, 0 } } },
+    { "elementwise_add", "1.add", { { NULL, NULL, 0 } } },
+    { "elementwise_mul", "1.multiply", { { NULL, NULL, 0 } } },
+    { "nearest_interp_v2",
+      "1.nearest_interp",
+      { { "data_format", "data_layout", 's' },
+        { "out_d", "out_d", 'i' },
+        { "out_h", "out_h", 'i' },
+        { "out_w", "out_w", 'i' },
+        { "scale", "scale", 'D' },
+        { "interp_method", "interp_method", 's' },
+        { "align_corners", "align_corners", 'b' },
+        { "align_mode", "align_mode", 'i' } } },
+    { "pool2d",
+      "1.pool2d",
+      { { "strides", "strides", 'L' },
+        { "paddings", "paddings", 'L' },
+        { "ceil_mode", "ceil_mode", 'b' },
+        { "exclusive", "exclusive", 'b' },
+        { "data_format", "data_format", 's' },
+        { "pooling_type", "pooling_type", 's' },
+        { "global_pooling", "global_pooling", 'b' },
+        { "adaptive", "adaptive", 'b' },
+        { "padding_algorithm", "padding_algorithm", 's' } } },
+    { "flatten_contiguous_range",
+      "1.flatten",
+      { { "start_axis", "start_axis", 'i' }, { "stop_axis", "stop_axis", 'i' } } },
+    { "unsqueeze2", "1.unsqueeze", { { NULL, NULL, 0 } } },
+    { "matmul_v2",
+      "1.matmul",
+      { { "transpose_x", "trans_x", 'b' }, { "transpose_y", "trans_y", 'b' } } },
+    { "softmax", "1.softmax", { { "axis", "axis", 'i' } } },
+    { "fetch", "1.fetch", { { "name", "name", 's' }, { "col", "col", 'i' } } },
+    { "full_int_array", "1.full_int_array", { { "value", "value", 'L' } } },
+};
+
+static json_t *named(const char *name, json_t *value)
+{
+    return json_pack("{s:o, s:s}", "AT", value, "N", name);
+}
+
+static json_t *kept_number(char kind, double value)
+{
+    switch (kind) {
+    case 'b':
+        return json_pack("{s:s, s:b}", "#", "0.a_bool", "D", value != 0);
+    case 'f':
+        return json_pack("{s:s, s:f}", "#", "0.a_f32", "D", value);
+    case 'D':
+        return json_pack("{s:s, s:f}", "#", "0.a_f64", "D", value);
+    case 'L':
+        return json_pack("{s:s, s:I}", "#", "0.a_i64", "D", (json_int_t)value);
+    default:
+        return json_pack("{s:s, s:I}", "#", "0.a_i32", "D", (json_int_t)value);
+    }
+}
+
+static json_t *kept(char kind, const struct hr_program_attribute *a)
+{
+    if (kind == 's')
+        return json_pack("{s:s, s:s}", "#", "0.a_str", "D", a->text);
+    if (kind != 'I' && kind != 'L' && kind != 'D')
+        return kept_number(kind, a->number[0]);
+    json_t *list = json_array();
+    for (size_t i = 0; i < a->count; i++)
+        json_array_append_new(list, kept_number(kind, a->number[i]));
+    return json_pack("{s:s, s:o}", "#", "0.a_array", "D", list);
+}
+
+static json_t *value_of(const char *name)
+{
+    int64_t id = 0;
+    return hr_parse_i64(name, &id) == HR_OK ? json_pack("{s:I}", "%", (json_int_t)id) : NULL;
+}
+
+/* A value with its type, a dense tensor. */
+static json_t *typed(const char *name, const struct hr_shape *shape, const char *element)
+{
+    json_t *dims = json_array(), *value = value_of(name);
+    for (int d = 0; d < shape->rank; d++)
+        json_array_append_new(dims, json_integer(shape->dim[d]));
+    json_object_set_new(value, "TT",
+                        json_pack("{s:s, s:[{s:s}, o, s, [], i]}", "#", "0.t_dtensor", "D", "#",
+                                  element, dims, "NCHW", 0));
+    return value;
+}
+
+/* "stop_gradient" and "persistable" of each result. */
+static json_t *of_results(const char *name, size_t count, bool value)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, kept_number('b', value));
+    return named(name, json_pack("{s:s, s:o}", "#", "0.a_array", "D", list));
+}
+
+static json_t *place(int kind)
+{
+    return named("place", json_pack("{s:s, s:[i, i, s]}", "#", "1.a_place", "D", kind, 0, ""));
+}
+
+static json_t *data_type(const char *name)
+{
+    return named("dtype", json_pack("{s:s, s:s}", "#", "1.a_dtype", "D", name));
+}
+
+static json_t *input_attributes(const struct hr_program *p)
+{
+    return json_pack("[o, o, o, o]",
+                     named("name", json_pack("{s:s, s:s}", "#", "0.a_str", "D", "x")),
+                     named("shape", json_pack("{s:s, s:[I, I, I, I]}", "#", "1.a_intarray", "D",
+                                              (json_int_t)p->input[0], (json_int_t)p->input[1],
+                                              (json_int_t)p->input[2], (json_int_t)p->input[3])),
+                     data_type("float32"), place(0));
+}
+
+static json_t *attributes_of(const struct written *row, const struct hr_program_op *op)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < HR_COUNT(row->attributes) && row->attributes[i].pir; i++) {
+        const struct hr_program_attribute *a = hr_program_attribute(op, row->attributes[i].old);
+        json_array_append_new(
+            list, a ? named(row->attributes[i].pir, kept(row->attributes[i].kind, a)) : NULL);
+    }
+    if (strcmp(op->type, "full_int_array") == 0) {
+        json_array_append_new(list, data_type("int64"));
+        json_array_append_new(list, place(1));
+    }
+    return list;
+}
+
+/* Operands by position, as the row of reading has them; 0 where there is none. */
+static json_t *operands_of(const struct hr_program_op *op)
+{
+    json_t *list = json_array();
+    const struct row *row = NULL;
+    for (size_t i = 0; i < HR_COUNT(rows) && !row; i++)
+        if (strcmp(rows[i].type, op->type) == 0)
+            row = &rows[i];
+    for (size_t i = 0; row && i < MOST_OPERANDS && row->in[i]; i++) {
+        const char *value = hr_program_in(op, row->in[i]);
+        json_array_append_new(list, value ? value_of(value) : json_pack("{s:i}", "%", 0));
+    }
+    return list;
+}
+
+/* All results; a batch norm has a sixth, numbered behind its fifth. */
+static json_t *results_of(const struct hr_program_op *op, size_t *count)
+{
+    const bool list_op = strcmp(op->type, "full_int_array") == 0;
+    json_t *list = json_array();
+    *count = op->out_count;
+    for (size_t i = 0; i < op->out_count; i++)
+        json_array_append_new(
+            list, typed(op->out[i].value, &op->out[i].shape, list_op ? "0.t_i64" : "0.t_f32"));
+    if (strcmp(op->type, "batch_norm") == 0) {
+        const struct hr_shape reserve = { 1, { -1 } };
+        char sixth[24];
+        int64_t id = 0;
+        if (hr_parse_i64(op->out[op->out_count - 1].value, &id) == HR_OK) {
+            snprintf(sixth, sizeof sixth, "%" PRIi64, id + 1);
+            json_array_append_new(list, typed(sixth, &reserve, "0.t_ui8"));
+            ++*count;
+        }
+    }
+    return list;
+}
+
+static json_t *written_op(const struct hr_program *p, const struct hr_program_op *op)
+{
+    const bool feed = strcmp(op->type, "feed") == 0, fetch = strcmp(op->type, "fetch") == 0;
+    const struct written *row = NULL;
+    size_t count;
+    for (size_t i = 0; i < HR_COUNT(written) && !row; i++)
+        if (strcmp(written[i].type, op->type) == 0)
+            row = &written[i];
+    if (!row && !feed)
+        return NULL;
+    json_t *results = results_of(op, &count), *more = json_array();
+    if (fetch)
+        json_array_append_new(more, of_results("persistable", count, true));
+    json_array_append_new(
+        more, of_results("stop_gradient", count, strcmp(op->type, "full_int_array") == 0));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "#", feed ? "1.data" : row->pir, "A",
+                     feed ? input_attributes(p) : attributes_of(row, op), "I", operands_of(op), "O",
+                     results, "OA", more);
+}
+
+static json_t *written_param(const struct hr_program_param *param)
+{
+    const bool statistic = hr_text_ends(param->name, ".w_1") || hr_text_ends(param->name, ".w_2");
+    return json_pack("{s:s, s:[i, i, i, s], s:[], s:o, s:[i, i, i], s:[]}", "#", "p", "A", 0, 1, 1,
+                     param->name, "DA", "O", typed(param->value, &param->shape, "0.t_f32"), "OA", 1,
+                     statistic, !statistic, "QA");
+}
+
+enum hr_status hr_pir_write(const struct hr_program *program, FILE *file, const char *name)
+{
+    json_t *ops = json_array();
+    bool whole = ops != NULL;
+    for (size_t i = 0; i < program->param_count && whole; i++)
+        whole = json_array_append_new(ops, written_param(&program->params[i])) == 0;
+    for (size_t i = 0; i < program->op_count && whole; i++)
+        whole = json_array_append_new(ops, written_op(program, &program->ops[i])) == 0;
+    json_t *root =
+        json_pack("{s:{s:s, s:b, s:i}, s:{s:[{s:s, s:[{s:s, s:[], s:o}]}]}}", "base_code", "magic",
+                  "pir", "trainable", 1, "version", PIR_VERSION, "program", "regions", "#",
+                  "region_0", "blocks", "#", "block_0", "args", "ops", ops);
+    if (root && whole)
+        (void)!json_dumpf(root, file, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    const bool made = root && whole;
+    json_decref(root);
+    return made ? HR_OK : hr_fail(HR_E_MEMORY, "%s: the program could not be made", name);
 }

@@ -5,8 +5,11 @@
 #ifndef HR_EXCHANGE_PROGRAM_H
 #define HR_EXCHANGE_PROGRAM_H
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "exchange/import.h"
+#include "model/model.h"
 
 enum hr_attribute_kind {
     HR_ATTRIBUTE_INT,
@@ -31,6 +34,7 @@ struct hr_program_attribute {
 
 struct hr_program_slot {
     const char *name, *value; /* "Input", "conv2d_0.tmp_0" */
+    struct hr_shape shape;    /* of results, when a program is written; -1: free */
 };
 
 struct hr_program_op {
@@ -46,7 +50,9 @@ struct hr_program {
     size_t op_count, op_capacity;
     struct hr_program_param {
         const char *name, *value; /* PIR counts its values; else they are one */
-    } * params;                   /* in the order of the parameters' file */
+        const char *source;       /* our name of the weights, when a program is written */
+        struct hr_shape shape;
+    } * params; /* in the order of the parameters' file */
     size_t param_count, param_capacity;
     int64_t input[4]; /* declared dimensions; below 1: free */
 };
@@ -79,5 +85,23 @@ enum hr_status hr_program_graph(struct hr_graph **graph, struct hr_store **weigh
                                 struct hr_foreign *is, struct hr_program *program,
                                 const void *params, size_t size,
                                 const char *params_name) HR_WARN_UNUSED;
+
+struct hr_program_options {
+    bool pir;              /* Paddle 3's format */
+    int64_t batch;         /* below 1: free */
+    int64_t height, width; /* below 1: free, both or none */
+    enum hr_result result;
+};
+/* The program of a model, for one of the two formats.  Zero-initialise; fini even after a failure.
+ */
+enum hr_status hr_program_of(struct hr_program *program, const struct hr_model *model,
+                             const struct hr_program_options *options) HR_WARN_UNUSED;
+/* Write its two files to streams, whose errors stick to them. */
+enum hr_status hr_pdmodel_write(const struct hr_program *program, FILE *file,
+                                const char *name) HR_WARN_UNUSED;
+enum hr_status hr_pir_write(const struct hr_program *program, FILE *file,
+                            const char *name) HR_WARN_UNUSED;
+enum hr_status hr_program_write_params(const struct hr_program *program,
+                                       const struct hr_store *weights, FILE *file) HR_WARN_UNUSED;
 
 #endif
