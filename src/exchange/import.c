@@ -118,7 +118,10 @@ enum hr_status hr_import_find_constant(const struct hr_import *im, const char *n
 enum hr_status hr_import_constant(struct hr_import *im, const char *name,
                                   const struct hr_tensor *tensor)
 {
-    return define(im, &(struct hr_import_value){ name, .constant = true, .tensor = *tensor });
+    struct hr_import_value value = { name, .constant = true, .tensor = *tensor };
+    if (!value.tensor.data)
+        value.tensor.data = ""; /* of an empty list */
+    return define(im, &value);
 }
 
 enum hr_status hr_import_integers(const struct hr_import *im, const char *name, int64_t *out,

@@ -93,7 +93,7 @@ static enum hr_status read_axes(struct reader *r, const Hr__OnnxNode *n, int64_t
 {
     const Hr__OnnxAttribute *a = attribute(n, "axes");
     *count = -1;
-    if (a && a->n_ints <= HR_MAX_RANK) {
+    if (a && a->n_ints > 0 && a->n_ints <= HR_MAX_RANK) {
         memcpy(axes, a->ints, a->n_ints * sizeof *axes);
         *count = (int)a->n_ints;
     } else if (has_input(n, 1)) {

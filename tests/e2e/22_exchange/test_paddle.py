@@ -151,3 +151,28 @@ def test_what_is_wrong_is_said(folder, tmp_path):
     bad(3, "no PIR program", "info", tmp_path)
     (tmp_path / "inference.json").write_text("{")
     bad(3, "no JSON", "info", tmp_path)
+
+
+@pytest.mark.parametrize("model", ["HRNet_W18_C", "SE_HRNet_W18_C"])
+@pytest.mark.parametrize("ending", [".pdmodel", ".json"])
+def test_what_is_written_is_the_model(folder, tmp_path, model, ending):
+    source, x = tmp_path / "m.safetensors", picture(64)
+    good("convert", f"synthetic:{model}", source, "--classes", 10)
+    path = tmp_path / f"inference{ending}"
+    assert "read back" in good("export", source, "-o", path, "--result", "softmax", "--free-size")
+    assert np.array_equal(logits(tmp_path, x, tmp_path), logits(source, x, tmp_path))
+    assert json.loads(good("info", tmp_path, "--json"))["architecture"] == model
+    assert {p.name for p in tmp_path.iterdir()} == {"m.safetensors", path.name, "inference.pdiparams",
+                                                    "x.npy", "y.npy"}
+    if model == "HRNet_W18_C":  # to the byte what PaddlePaddle writes
+        params = (folder / "legacy_jit" / "inference.pdiparams").read_bytes()
+        assert (tmp_path / "inference.pdiparams").read_bytes() == params
+
+
+def test_what_cannot_be_written_is_said(folder, tmp_path):
+    source = folder / "w.safetensors"
+    bad(3, "ONNX only", "export", source, "-o", tmp_path / "x.pdmodel", "--fold")
+    bad(2, "no known suffix", "export", source, "-o", tmp_path / "x.pb")
+    graph = pathlib.Path(os.environ["HRNET_TESTS"]) / "fuzz" / "corpus" / "onnx" / "squeeze.onnx"
+    bad(3, "a bias of its own is written to ONNX only", "export", graph, "-o", tmp_path / "x.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our files in other frameworks, theirs in ours: logits within 1e-4 of the largest.  Each test needs
 one framework of tools/peers and is skipped without it."""
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -185,3 +186,34 @@ def test_torch(timm_model, tmp_path, form):
     torch.onnx.export(timm_model, (torch.from_numpy(x),), str(path), **torch_forms(torch)[form])
     close(logits(path, x, tmp_path), want)
     assert "hrnet_w18_small" in good("info", path)
+
+
+# ---- Paddle programs, ours in theirs ----
+
+PADDLE = """
+import sys, numpy as np, paddle.inference as inference
+config = inference.Config(*sys.argv[1:3])
+config.disable_gpu()
+config.disable_glog_info()
+config.disable_mkldnn()
+predictor, x = inference.create_predictor(config), np.load(sys.argv[3])
+handle = predictor.get_input_handle(predictor.get_input_names()[0])
+handle.reshape(x.shape)
+handle.copy_from_cpu(x)
+predictor.run()
+np.save(sys.argv[4], predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu())
+"""
+
+
+@pytest.mark.parametrize("ending", [".pdmodel", ".json"])
+@pytest.mark.parametrize("name", ["HRNet_W18_C", "SE_HRNet_W18_C"])
+def test_paddles_own_engine(models, tmp_path, name, ending):
+    if importlib.util.find_spec("paddle") is None:
+        pytest.skip("there is no paddlepaddle")
+    good("export", models / f"{name}.safetensors", "-o", tmp_path / f"m{ending}", "--result", "softmax")
+    x = picture(2)
+    want = logits(models / f"{name}.safetensors", x, tmp_path)
+    soft = np.exp(want - want.max(axis=1, keepdims=True))
+    subprocess.run([sys.executable, "-c", PADDLE, tmp_path / f"m{ending}", tmp_path / "m.pdiparams",
+                    tmp_path / "x.npy", tmp_path / "p.npy"], check=True, capture_output=True)
+    close(np.load(tmp_path / "p.npy"), soft / soft.sum(axis=1, keepdims=True))
