@@ -303,6 +303,44 @@ HRNET_API hrnet_status hrnet_session_step(const hrnet_session *session, size_t i
 HRNET_API hrnet_status hrnet_session_profile(hrnet_session *session, const float *x, size_t n,
                                              float *logits, uint64_t *nanoseconds);
 
+/* ---- Differences -------------------------------------------------------------------------- */
+
+typedef enum hrnet_diff_kind {
+    HRNET_DIFF_WEIGHTS = 0,
+    HRNET_DIFF_RECIPE = 1,
+    HRNET_DIFF_ACTIVATIONS = 2,
+    HRNET_DIFF_LOGITS = 3
+} hrnet_diff_kind;
+struct hrnet_difference {
+    hrnet_diff_kind kind;
+    const char *name;  /**< of the tensor, recipe or feature map; valid during the call */
+    double difference; /**< largest, over the largest value of A; infinite when not comparable */
+    const char *note;  /**< "missing in B", "transposed: [2,3] and [3,2]", ... or "" */
+};
+/** Told of every difference above 0, in order: weights, recipe, activations, logits. */
+typedef void hrnet_difference_fn(void *context, const struct hrnet_difference *difference);
+
+struct hrnet_diff_options {
+    size_t struct_size;
+    double tolerance;  /**< of activations and logits, over the largest (default 1e-4) */
+    const float *x;    /**< float32 [1,3,height,width] to run; NULL: a synthetic one */
+    int height, width; /**< of x */
+};
+HRNET_API void hrnet_diff_options_init(struct hrnet_diff_options *options, size_t struct_size);
+struct hrnet_diff_report {
+    int same_answers;                    /**< nonzero: nothing is above the tolerance */
+    int recipes_differ;                  /**< nonzero: pictures are prepared differently */
+    uint64_t weights, weights_differing; /**< tensors; any difference counts */
+    double logits_difference;
+    char parts_at[32]; /**< first feature map above the tolerance, "logits", "classes", or "" */
+};
+/** Compares two models: tensors by name (or place, where no name is shared), feature maps where
+ * both are the same architecture, logits.  fn may be NULL. */
+HRNET_API hrnet_status hrnet_model_diff(hrnet_model *a, hrnet_model *b,
+                                        const struct hrnet_diff_options *options,
+                                        hrnet_difference_fn *fn, void *context,
+                                        struct hrnet_diff_report *out);
+
 /* ---- Pictures ----------------------------------------------------------------------------- */
 
 struct hrnet_decode_options {

@@ -56,16 +56,17 @@ static enum hr_status resolve_default(struct hr_text *path)
                            "pull HRNet_W18_C_ssld`");
 }
 
-/* A Paddle program is meant by its folder or by the prefix of its two files. */
-static bool means_program(const char *path)
+/* A Paddle program is meant by its folder or by the prefix of its two files.  A folder that has the
+ * name of a model, and no path, is not meant. */
+bool hr_cache_is_path(const char *model)
 {
-    static const char *const endings[] = { ".pdmodel", ".json" };
-    if (hr_os_kind(path) == HR_OS_FOLDER)
-        return true;
-    bool found = false;
+    static const char *const endings[] = { "", ".pdmodel", ".json" };
+    struct hrnet_zoo_entry entry;
+    bool found = hr_os_kind(model) == HR_OS_FOLDER &&
+                 (strchr(model, '/') || hrnet_zoo_find(model, &entry) != HRNET_OK);
     for (size_t i = 0; i < HR_COUNT(endings) && !found; i++) {
         struct hr_text file = { 0 };
-        hr_text_printf(&file, "%s%s", path, endings[i]);
+        hr_text_printf(&file, "%s%s", model, endings[i]);
         found = file.status == HR_OK && hr_os_kind(file.data) == HR_OS_FILE;
         hr_text_fini(&file);
     }
@@ -101,7 +102,7 @@ enum hr_status hr_cache_resolve(struct hr_text *path, const char *model)
         return hr_fail(HR_E_ARGUMENT, "the name of the model is empty");
     const enum hr_os_kind kind = hr_os_kind(model);
     /* Opening a folder or a device says what is wrong with it. */
-    if (kind == HR_OS_FILE || means_program(model) ||
+    if (hr_cache_is_path(model) ||
         (kind != HR_OS_NONE && hrnet_zoo_find(model, &entry) != HRNET_OK)) {
         hr_text_add(path, model);
         return path->status;

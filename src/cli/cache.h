@@ -14,6 +14,9 @@ enum hr_status hr_cache_folder(struct hr_text *out) HR_WARN_UNUSED;
 enum hr_status hr_cache_path(struct hr_text *out, const char *file) HR_WARN_UNUSED;
 bool hr_cache_has(const char *file);
 
+/* Does a model argument mean what lies there: a file, or a Paddle program's folder or prefix? */
+bool hr_cache_is_path(const char *model);
+
 /* The weight file that a model argument means: an existing path; the cached file of published
  * weights of that name; or, for NULL, the only cached one.  Otherwise HR_E_NOT_FOUND, saying which
  * command gets it. */

@@ -217,7 +217,7 @@ int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *op
         status = hrnet_zoo_find(model, &entry);
         options.architecture = status == HRNET_OK ? entry.architecture : NULL;
     }
-    if (status == HRNET_OK && synthetic && !weights && hr_os_kind(model) != HR_OS_FILE &&
+    if (status == HRNET_OK && synthetic && !weights && !hr_cache_is_path(model) &&
         hrnet_zoo_find(model, &entry) == HRNET_OK) {
         status = open_model(out, model, true, &options, args, &code);
     } else if (status == HRNET_OK) {

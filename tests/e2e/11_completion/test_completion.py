@@ -11,7 +11,7 @@ import time
 import pytest
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
-COMMANDS = ("predict run preprocess info verify models convert export pull train eval plan bench "
+COMMANDS = ("predict run preprocess info verify models convert export diff pull train eval plan bench "
             "completion help version").split()
 
 

@@ -121,3 +121,20 @@ def test_what_is_wrong_is_said(folder):
     bad(3, "no well-formed", "info", cut)
     bad(3, "7 classes were asked for", "info", path, "--classes", 7)
     assert not list(folder.glob("*.tmp*"))
+
+
+def test_diff_says_where_models_part(folder):
+    a, b = folder / "m.safetensors", folder / "d.onnx"
+    good("export", a, "-o", b, "--fold")
+    said = good("diff", a, b)  # norms multiplied in: other weights, the same answers
+    assert "same answers, other weights" in said
+    good("export", a, "-o", b, "--force")
+    assert "0 of 457 tensors differ\nsame answers, the same weights" in good("diff", a, b)
+    assert "same answers" in good("diff", a, b, "--picture", CAT)
+    good("convert", "synthetic:hrnet_w18_small_v2", folder / "v2.safetensors", "--classes", 5)
+    result = run("diff", a, folder / "v2.safetensors", "--lines", 3)
+    assert result.returncode == 1 and result.stdout.endswith("different: they part at logits\n")
+    assert len(result.stdout.splitlines()) < 10
+    report = json.loads(run("diff", a, folder / "v2.safetensors", "--json").stdout)
+    assert not report["same_answers"] and report["differences"][0]["kind"] == "weights"
+    bad(3, "is not known", "diff", a, folder / "none")

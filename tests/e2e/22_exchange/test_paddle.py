@@ -125,6 +125,8 @@ def test_a_program_goes_where_a_model_goes(folder):
                  program / "inference.pdiparams", f"{program}/", folder / "pir_jit" / "inference.json",
                  folder / "back.pdparams"):
         assert np.array_equal(logits(path, x, folder), want), path
+    assert "0 of 1627 tensors differ" in good("diff", program, folder / "pir_jit" / "inference")
+    assert "conv_last" in good("plan", program, "--threads", 1)
     records = [json.loads(good("predict", CAT, "-m", m, "-f", "jsonl", "--recipe", "opencv"))
                for m in (program, folder / "w.safetensors")]
     assert records[0] == records[1]
