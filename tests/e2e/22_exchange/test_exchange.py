@@ -137,4 +137,4 @@ def test_diff_says_where_models_part(folder):
     assert len(result.stdout.splitlines()) < 10
     report = json.loads(run("diff", a, folder / "v2.safetensors", "--json").stdout)
     assert not report["same_answers"] and report["differences"][0]["kind"] == "weights"
-    bad(3, "is not known", "diff", a, folder / "none")
+    bad(3, "no such file", "diff", a, folder / "none")
