@@ -90,16 +90,18 @@ void hostile_mutations(const uint8_t *data, size_t size, uint32_t seed, unsigned
 }
 
 static struct {
-    unsigned left;
+    size_t left;
     bool armed, failed;
+    bool once; /* later allocations succeed again */
+    long held;
 } memory;
 
 static bool fails_now(void)
 {
     const bool now = memory.armed && memory.left == 0;
-    memory.left -= memory.armed && memory.left > 0;
+    memory.left -= memory.armed && memory.left > 0 && memory.left < SIZE_MAX;
     if (now) {
-        memory.armed = false;
+        memory.armed = !memory.once;
         memory.failed = true;
     }
     return now;
@@ -109,13 +111,25 @@ static void *allocate(void *context, size_t bytes, size_t align)
 {
     void *block = NULL;
     (void)context;
-    return fails_now() || posix_memalign(&block, align, bytes) != 0 ? NULL : block;
+    if (fails_now() || posix_memalign(&block, align, bytes) != 0)
+        return NULL;
+    memory.held++;
+    return block;
 }
 
 static void release(void *context, void *block)
 {
     (void)context;
+    memory.held--;
     free(block);
+}
+
+static void limit(size_t n, bool once)
+{
+    memory.left = n;
+    memory.armed = true;
+    memory.once = once;
+    hr_mem_set_allocator(&(struct hr_allocator){ allocate, release, NULL });
 }
 
 static void *json_allocate(size_t bytes)
@@ -125,17 +139,27 @@ static void *json_allocate(size_t bytes)
 
 void hostile_memory_fail(unsigned n)
 {
-    memory.left = n;
-    memory.armed = true;
     memory.failed = false;
-    hr_mem_set_allocator(&(struct hr_allocator){ allocate, release, NULL });
+    limit(n, true);
     json_set_alloc_funcs(json_allocate, free);
+}
+
+void hostile_memory_limit(size_t n)
+{
+    limit(n, false);
+}
+
+long hostile_memory_held(void)
+{
+    return memory.held;
 }
 
 bool hostile_memory_restore(void)
 {
-    memory.armed = false;
+    const bool failed = memory.failed;
+    memory.armed = memory.failed = false;
+    memory.held = 0;
     hr_mem_set_allocator(NULL);
     json_set_alloc_funcs(malloc, free);
-    return memory.failed;
+    return failed;
 }

@@ -22,6 +22,11 @@ void hostile_mutations(const uint8_t *data, size_t size, uint32_t seed, unsigned
 
 /* From now on allocation number n (from 0) fails, of the library's memory and of jansson's. */
 void hostile_memory_fail(unsigned n);
+/* From now on the library's next n allocations succeed, and none after them, until the next call;
+ * SIZE_MAX: all.  Jansson's memory is left alone. */
+void hostile_memory_limit(size_t n);
+/* Blocks of the library that were allocated since memory last was normal, and not freed. */
+long hostile_memory_held(void);
 /* Back to normal; did an allocation fail? */
 bool hostile_memory_restore(void);
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "graph/graph.h"
+#include "hostile.h"
 
 /* Every builder call once. */
 static enum hr_status build_small(struct hr_graph **out)
@@ -220,44 +221,25 @@ static void the_check_finds_damage(void **state)
 
 /* ---- The n-th allocation fails ---- */
 
-static int allocations_left, blocks_held;
-
-static void *failing_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    if (allocations_left-- <= 0)
-        return NULL;
-    blocks_held++;
-    return aligned_alloc(align, hr_round_up(bytes, align));
-}
-
-static void failing_release(void *context, void *block)
-{
-    (void)context;
-    blocks_held--;
-    free(block);
-}
-
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    const struct hr_allocator failing = { failing_allocate, failing_release, NULL };
     enum hr_status status = HR_E_MEMORY;
-    hr_mem_set_allocator(&failing);
     int n = 0;
     for (; status != HR_OK && n < 1000; n++) {
         struct hr_graph *graph = NULL;
-        allocations_left = n;
+        hostile_memory_limit((size_t)n);
         status = build_small(&graph);
         if (status != HR_OK && (status != HR_E_MEMORY || graph))
             break;
         hr_graph_destroy(graph);
-        if (blocks_held != 0)
+        if (hostile_memory_held() != 0)
             break;
     }
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    const long held = hostile_memory_held();
+    (void)hostile_memory_restore();
     assert_int_equal(status, HR_OK);
-    assert_int_equal(blocks_held, 0);
+    assert_int_equal(held, 0);
     assert_true(n > 4);
 }
 

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "hostile.h"
 #include "image/image.h"
 #include "image/recipe.h"
 #include "small_pictures.h"
@@ -434,22 +435,6 @@ static void every_cut_is_survived(void **state)
 
 /* ---- Failing memory ---- */
 
-struct counter {
-    int left;
-};
-
-static void *fail_after(void *context, size_t bytes, size_t align)
-{
-    struct counter *counter = context;
-    return counter->left-- > 0 ? aligned_alloc(align, (bytes + align - 1) / align * align) : NULL;
-}
-
-static void release(void *context, void *block)
-{
-    (void)context;
-    free(block);
-}
-
 static enum hr_status whole_way(const struct hr_buffer *file, const char *recipe_name, float *x)
 {
     struct hr_image image = { 0 };
@@ -475,10 +460,9 @@ static void failing_memory_is_reported(void **state)
             enum hr_status status = HR_E_MEMORY;
             int n = 0;
             for (; status != HR_OK && n < 50; n++) {
-                struct counter counter = { n };
-                hr_mem_set_allocator(&(struct hr_allocator){ fail_after, release, &counter });
+                hostile_memory_limit((size_t)n);
                 status = whole_way(&file, recipes[r], x);
-                hr_mem_set_allocator(NULL);
+                (void)hostile_memory_restore();
                 assert_true(status == HR_OK || status == HR_E_MEMORY);
             }
             assert_in_range(n, 3, 49);

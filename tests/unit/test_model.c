@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "hostile.h"
 #include "model/model.h"
 #include "plan/pack.h"
 #include "session/session.h"
@@ -265,19 +266,7 @@ static void the_four_schemes_give_equal_logits(void **state)
 
 /* ---- Memory ---- */
 
-static size_t left; /* allocations that still succeed */
-
-static void *scarce_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    return left && left-- ? aligned_alloc(align, (bytes + align - 1) / align * align) : NULL;
-}
-
-static void scarce_release(void *context, void *block)
-{
-    (void)context;
-    free(block);
-}
+static size_t left; /* of jansson's allocations, those that still succeed */
 
 static void *scarce_json(size_t bytes)
 {
@@ -287,7 +276,6 @@ static void *scarce_json(size_t bytes)
 /* Every call of opening a file fails in turn: never is the file blamed. */
 static void opening_may_run_out_of_memory_anywhere(void **state)
 {
-    const struct hr_allocator scarce = { scarce_allocate, scarce_release, NULL };
     struct hr_model *model = named("hrnet_w18_small", 3, "mine", NULL), *back;
     const float logits[3] = { 1, 2, 3 };
     (void)state;
@@ -300,16 +288,15 @@ static void opening_may_run_out_of_memory_anywhere(void **state)
         unlink(path);
         enum hr_status status = HR_E_MEMORY;
         size_t n = 0;
-        hr_mem_set_allocator(&scarce);
         for (; status == HR_E_MEMORY; n++) {
-            left = n;
+            hostile_memory_limit(n);
             status = hr_model_open_memory(&back, map.data, map.size, files[i].file, NULL);
         }
-        left = SIZE_MAX;
+        hostile_memory_limit(SIZE_MAX);
         if (status != HR_OK)
             fail_msg("call %zu of %s: %s", n, files[i].file, hr_last_message());
         hr_model_unref(back);
-        hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+        (void)hostile_memory_restore();
         hr_map_close(&map);
         assert_true(n > 200);
         print_message("%s: %zu calls failed in turn\n", files[i].file, n - 1);

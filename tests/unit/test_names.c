@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "graph/graph.h"
+#include "hostile.h"
 #include "model/names.h"
 
 #define LARGEST ((size_t)1 << 23) /* elements of the largest parameter, rounded up */
@@ -375,27 +376,9 @@ static void a_fresh_head_needs_its_classes(void **state)
     hr_store_destroy(want);
 }
 
-static size_t allocations_left;
-
-static void *scarce_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    if (!allocations_left)
-        return NULL;
-    allocations_left--;
-    return aligned_alloc(align, (bytes + align - 1) / align * align);
-}
-
-static void scarce_release(void *context, void *block)
-{
-    (void)context;
-    free(block);
-}
-
 /* Half precision is widened to be looked at: without memory for that the file is not damaged. */
 static void scarce_memory_is_said_to_be_so(void **state)
 {
-    const struct hr_allocator scarce = { scarce_allocate, scarce_release, NULL };
     const struct hr_zoo_row *row;
     struct hr_store *half = NULL, *back = NULL;
     struct hr_match match;
@@ -409,17 +392,16 @@ static void scarce_memory_is_said_to_be_so(void **state)
         assert_int_equal(hr_store_add(half, hr_store_name(want, i), &t), HR_OK);
     }
     enum hr_status status = HR_E_MEMORY;
-    hr_mem_set_allocator(&scarce);
     for (size_t n = 0; status != HR_OK && n < 100000; n += 1 + n / 64) {
-        allocations_left = n;
+        hostile_memory_limit(n);
         status = hr_names_match(&back, &match, half, NULL, 0, false);
         if (status != HR_OK && status != HR_E_MEMORY)
             break;
     }
-    allocations_left = SIZE_MAX;
+    hostile_memory_limit(SIZE_MAX);
     if (status == HR_OK)
         hr_store_destroy(back);
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    (void)hostile_memory_restore();
     if (status != HR_OK)
         fail_msg("status %d: %s", (int)status, match.verdict);
     hr_store_destroy(half);

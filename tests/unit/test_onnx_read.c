@@ -17,6 +17,7 @@
 #include "base/os.h"
 #include "exchange/onnx.h"
 #include "exchange/open.h"
+#include "hostile.h"
 #include "wire/message.h"
 #include "wire/onnx.pb-c.h"
 
@@ -353,26 +354,8 @@ static void external_data_stay_in_their_folder(void **state)
 
 /* ---- Failing memory ---- */
 
-static size_t allocations_left;
-
-static void *scarce_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    if (!allocations_left)
-        return NULL;
-    allocations_left--;
-    return aligned_alloc(align, (bytes + align - 1) / align * align);
-}
-
-static void scarce_release(void *context, void *block)
-{
-    (void)context;
-    free(block);
-}
-
 static void memory_may_fail_anywhere(void **state)
 {
-    static const struct hr_allocator scarce = { scarce_allocate, scarce_release, NULL };
     static uint8_t bytes[4096];
     struct file f = corpus("squeeze.onnx");
     struct hr_model *model = NULL;
@@ -382,15 +365,14 @@ static void memory_may_fail_anywhere(void **state)
     assert_true(f.size <= sizeof bytes);
     memcpy(bytes, f.data, f.size);
     hr_mem_free(f.data);
-    hr_mem_set_allocator(&scarce);
     for (; status == HR_E_MEMORY && n < 100000; n++) {
-        allocations_left = n;
+        hostile_memory_limit(n);
         status = hr_exchange_open_memory(&model, bytes, f.size, "file", NULL);
     }
-    allocations_left = SIZE_MAX;
+    hostile_memory_limit(SIZE_MAX);
     if (status == HR_OK)
         hr_model_unref(model);
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    (void)hostile_memory_restore();
     if (status != HR_OK)
         fail_msg("after %zu allocations: %s", n, hr_last_message());
     assert_true(n > 30);

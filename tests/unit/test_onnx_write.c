@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "exchange/onnx_write.h"
 #include "exchange/open.h"
+#include "hostile.h"
 
 static struct hr_model *synthetic(const char *architecture)
 {
@@ -150,43 +151,24 @@ static void wrong_options_are_refused(void **state)
     hr_model_unref(model);
 }
 
-static size_t allocations_left;
-
-static void *scarce_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    if (!allocations_left)
-        return NULL;
-    allocations_left--;
-    return aligned_alloc(align, (bytes + align - 1) / align * align);
-}
-
-static void scarce_release(void *context, void *block)
-{
-    (void)context;
-    free(block);
-}
-
 static void memory_may_fail_anywhere(void **state)
 {
-    static const struct hr_allocator scarce = { scarce_allocate, scarce_release, NULL };
     const struct hr_onnx_options options = { .opset = 17, .fold = true };
     enum hr_status status = HR_E_MEMORY;
     size_t n = 0;
     (void)state;
-    hr_mem_set_allocator(&scarce);
-    allocations_left = SIZE_MAX;
+    hostile_memory_limit(SIZE_MAX);
     struct hr_model *model = synthetic("hrnet_w18_small");
     for (; status == HR_E_MEMORY && n < 100000; n += 1 + n / 16) {
         char *data = NULL;
         size_t size = 0;
-        allocations_left = n;
+        hostile_memory_limit(n);
         status = write_model(model, &options, &data, &size);
         free(data);
     }
-    allocations_left = SIZE_MAX;
+    hostile_memory_limit(SIZE_MAX);
     hr_model_unref(model);
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    (void)hostile_memory_restore();
     assert_int_equal(status, HR_OK);
     assert_true(n > 30);
 }

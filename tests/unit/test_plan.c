@@ -14,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "graph/rewrite.h"
+#include "hostile.h"
 #include "naive.h"
 #include "plan/lower.h"
 
@@ -254,23 +255,6 @@ static void an_unknown_feature_is_named(void **state)
 
 /* ---- Failing allocations -------------------------------------------------------------------- */
 
-static size_t allocations_left;
-
-static void *failing_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    if (allocations_left == 0)
-        return NULL;
-    allocations_left--;
-    return aligned_alloc(align, hr_round_up(bytes ? bytes : 1, align));
-}
-
-static void failing_release(void *context, void *block)
-{
-    (void)context;
-    free(block);
-}
-
 static enum hr_status plan_once(const struct fixture *f, const struct hr_graph *graph)
 {
     struct hr_packs *packs = NULL;
@@ -287,16 +271,14 @@ static void the_nth_allocation_may_fail(void **state)
 {
     const struct fixture *f = *state;
     struct hr_graph *graph = rewritten();
-    const struct hr_allocator failing = { failing_allocate, failing_release, NULL };
-    hr_mem_set_allocator(&failing);
     size_t n = 0;
     enum hr_status status;
     do {
-        allocations_left = n++;
+        hostile_memory_limit(n++);
         status = plan_once(f, graph);
         assert_true(status == HR_OK || status == HR_E_MEMORY);
     } while (status != HR_OK && n < 10000);
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    (void)hostile_memory_restore();
     assert_int_equal(status, HR_OK);
     assert_true(n > 10);
     hr_graph_destroy(graph);
@@ -315,12 +297,10 @@ static void a_run_allocates_nothing(void **state)
     assert_int_equal(hr_pool_create(&pool, 2), HR_OK);
     uint8_t *arena = hr_mem_alloc(hr_plan_arena_bytes(plan), 1);
     assert_non_null(arena);
-    const struct hr_allocator failing = { failing_allocate, failing_release, NULL };
-    allocations_left = 0;
-    hr_mem_set_allocator(&failing);
+    hostile_memory_limit(0);
     hr_plan_run(plan, arena, pool, N, f->x, logits, NULL, NULL);
     hr_plan_feature(plan, arena, N, 3, map);
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    (void)hostile_memory_restore();
     check_close(logits, f->want[f->graph->output], HR_COUNT(logits));
     hr_mem_free(arena);
     hr_pool_destroy(pool);

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "graph/rewrite.h"
+#include "hostile.h"
 #include "model/model.h"
 #include "naive.h"
 #include "scalar_graph.h"
@@ -347,41 +348,22 @@ static void an_unknown_feature_is_refused(void **state)
     hr_graph_destroy(graph);
 }
 
-static int allocations_left, blocks_held;
-
-static void *failing_allocate(void *context, size_t bytes, size_t align)
-{
-    (void)context;
-    if (allocations_left-- <= 0)
-        return NULL;
-    blocks_held++;
-    return aligned_alloc(align, hr_round_up(bytes, align));
-}
-
-static void failing_release(void *context, void *block)
-{
-    (void)context;
-    blocks_held--;
-    free(block);
-}
-
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    const struct hr_allocator failing = { failing_allocate, failing_release, NULL };
     enum hr_status status = HR_E_MEMORY;
-    hr_mem_set_allocator(&failing);
     int n = 0;
     for (; status == HR_E_MEMORY && n < 100; n++) {
-        allocations_left = 1000000;
+        hostile_memory_limit(SIZE_MAX);
         struct hr_graph *graph = random_graph(7);
-        allocations_left = n;
+        hostile_memory_limit((size_t)n);
         status = hr_rewrite_all(graph, NULL, 0);
         hr_graph_destroy(graph);
     }
-    hr_mem_set_allocator(&(struct hr_allocator){ 0 });
+    const long held = hostile_memory_held();
+    (void)hostile_memory_restore();
     assert_int_equal(status, HR_OK);
-    assert_int_equal(blocks_held, 0);
+    assert_int_equal(held, 0);
     assert_true(n > 6);
 }
 
