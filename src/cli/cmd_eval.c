@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hrnet eval: how good a model is on labelled pictures. */
 #include <jansson.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "cli/commands.h"
@@ -21,19 +20,10 @@ static const struct hr_flag flags[] = {
     { 0 },
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-    signal(SIGINT, SIG_DFL); /* the second one ends it at once */
-}
-
 static int show(void *context, uint64_t done, uint64_t all)
 {
     hr_progress_show(context, done, all);
-    return interrupted;
+    return hr_interrupted();
 }
 
 /* Of one class: how many there are, were answered, were right; and the shares that follow. */
@@ -156,7 +146,7 @@ static int eval(const struct hr_args *args)
         o.cpu = hr_arg_text(args, "cpu");
         o.progress = show;
         o.context = &progress;
-        signal(SIGINT, on_interrupt);
+        hr_interrupt_watch();
         hr_progress_start(&progress, hr_arg_text(args, "progress"), "eval", "pictures");
         const hrnet_status status = hrnet_evaluate(model, &o, &e);
         hr_progress_end(&progress);

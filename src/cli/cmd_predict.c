@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hrnet predict: pictures in, classes out, in input order.  A bad picture is a record of its own;
  * the rest goes on. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,15 +37,6 @@ static const struct hr_flag flags[] = {
     { "progress", 0, HR_FLAG_CHOICE, "bar|plain|json|none", NULL, 0, 0, "progress on stderr" },
     { 0 },
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-    signal(SIGINT, SIG_DFL); /* the second one ends it at once */
-}
 
 #define MAX_FEATURES 20
 
@@ -204,7 +194,7 @@ static int run_pictures(struct job *job)
         return hr_report((int)created);
     hr_progress_start(&progress, hr_arg_text(job->args, "progress"), "predict", "pictures");
     hr_records_begin(&job->writer);
-    while (status == HR_OK && !interrupted && !ferror(job->writer.out) &&
+    while (status == HR_OK && !hr_interrupted() && !ferror(job->writer.out) &&
            (batch = hr_pipeline_next(pipeline))) {
         hr_progress_hide(&progress);
         status = finish_batch(job, batch);
@@ -222,7 +212,7 @@ static int run_pictures(struct job *job)
     }
     if (status != HR_OK)
         return hr_report((int)status);
-    if (interrupted) {
+    if (hr_interrupted()) {
         fprintf(stderr, "hrnet: interrupted after %zu of %zu pictures\n", done, job->inputs.count);
         return EXIT_INTERRUPTED;
     }
@@ -334,7 +324,7 @@ static int close_file(struct job *job, int code)
 static int predict(const struct hr_args *args)
 {
     struct job job = { .args = args };
-    signal(SIGINT, on_interrupt);
+    hr_interrupt_watch();
     int code = prepare(&job);
     if (code < 0)
         code = run_pictures(&job);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hrnet train: a network from a folder of pictures. */
-#include <signal.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -42,15 +41,6 @@ static const struct hr_flag flags[] = {
     { 0 },
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-    signal(SIGINT, SIG_DFL); /* the second one ends it at once */
-}
-
 struct run {
     struct hr_progress progress;
     bool told;
@@ -86,7 +76,7 @@ static int observe(void *context, const struct hrnet_train_progress *p)
     } else {
         hr_progress_show(&run->progress, (p->epoch - 1) * p->steps + p->step, p->epochs * p->steps);
     }
-    return interrupted;
+    return hr_interrupted();
 }
 
 static int train(const struct hr_args *args)
@@ -122,7 +112,7 @@ static int train(const struct hr_args *args)
     o.cpu = hr_arg_text(args, "cpu");
     if (!o.folder)
         return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
-    signal(SIGINT, on_interrupt);
+    hr_interrupt_watch();
     hr_progress_start(&run.progress, hr_arg_text(args, "progress"), "train", "steps");
     const hrnet_status status = hrnet_train(&o, observe, &run);
     hr_progress_end(&run.progress);

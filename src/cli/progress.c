@@ -2,6 +2,7 @@
  * Progress for people; never on stdout, never often enough to slow the work. */
 #include "cli/progress.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,4 +109,23 @@ void hr_progress_end(struct hr_progress *p)
     if (p->kind == HR_PROGRESS_BAR && p->shown)
         fputs("\r\033[K", stderr);
     p->kind = HR_PROGRESS_NONE;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+    signal(SIGINT, SIG_DFL);
+}
+
+void hr_interrupt_watch(void)
+{
+    signal(SIGINT, on_interrupt);
+}
+
+bool hr_interrupted(void)
+{
+    return interrupted;
 }

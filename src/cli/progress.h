@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One line of progress on stderr, with rate and time left: a bar on a terminal, else a plain line
- * now and then on long work. */
+ * Long work: one line of progress on stderr, with rate and time left (a bar on a terminal, else a
+ * plain line now and then), and being asked to stop. */
 #ifndef HR_CLI_PROGRESS_H
 #define HR_CLI_PROGRESS_H
 
@@ -23,5 +23,10 @@ void hr_progress_show(struct hr_progress *p, uint64_t done, uint64_t total); /* 
 void hr_progress_hide(struct hr_progress *p);
 /* Removes the bar. */
 void hr_progress_end(struct hr_progress *p);
+
+/* From now on the first Ctrl-C only sets what hr_interrupted() says, for the work to end in order;
+ * the second one ends the program at once. */
+void hr_interrupt_watch(void);
+bool hr_interrupted(void);
 
 #endif
