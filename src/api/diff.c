@@ -31,28 +31,20 @@ static void tell(const struct diff *d, hrnet_diff_kind kind, const char *name, d
 
 /* ---- Weights ------------------------------------------------------------------------------- */
 
-static enum hr_status as_floats(const struct hr_tensor *t, float **out, size_t *count)
-{
-    HR_TRY(hr_shape_elements(&t->shape, count));
-    *out = hr_mem_alloc(*count, sizeof **out);
-    if (!*out)
-        return HR_E_MEMORY;
-    hr_tensor_to_f32(*out, t);
-    return HR_OK;
-}
-
 static enum hr_status compare_values(const struct hr_tensor *a, const struct hr_tensor *b,
                                      double *error)
 {
-    float *x = NULL, *y = NULL;
+    const float *x, *y;
+    float *made_x = NULL, *made_y = NULL;
     size_t count;
-    enum hr_status status = as_floats(a, &x, &count);
+    HR_TRY(hr_shape_elements(&a->shape, &count));
+    enum hr_status status = hr_tensor_floats(&x, &made_x, a);
     if (status == HR_OK)
-        status = as_floats(b, &y, &count);
+        status = hr_tensor_floats(&y, &made_y, b);
     if (status == HR_OK)
         *error = hr_api_relative_error(y, x, count);
-    hr_mem_free(x);
-    hr_mem_free(y);
+    hr_mem_free(made_x);
+    hr_mem_free(made_y);
     return status;
 }
 

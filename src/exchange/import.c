@@ -299,13 +299,12 @@ static enum hr_status check_values(const struct hr_tensor *t, const char *name)
         t->dtype != HR_DTYPE_F64)
         return hr_fail(HR_E_UNSUPPORTED, "its weights '%.100s' are %s: floating point is wanted",
                        name, hr_dtype_name(t->dtype));
+    const float *values;
+    float *made;
     HR_TRY(hr_shape_elements(&t->shape, &elements));
-    float *values = hr_mem_alloc_raw(elements, sizeof *values);
-    if (!values)
-        return HR_E_MEMORY;
-    hr_tensor_to_f32(values, t);
+    HR_TRY(hr_tensor_floats(&values, &made, t));
     const bool good = all_finite(values, elements);
-    hr_mem_free(values);
+    hr_mem_free(made);
     return good ? HR_OK : hr_fail(HR_E_MISMATCH, "its weights '%.100s' hold NaN or infinity", name);
 }
 
@@ -442,9 +441,8 @@ static enum hr_status pixel_linear(struct hr_import *im, const char *out,
 static struct hr_tensor turned(const struct hr_tensor *t)
 {
     struct hr_tensor w = *t;
-    w.shape = (struct hr_shape){ 2, { t->shape.dim[1], t->shape.dim[0] } };
-    w.stride[0] = t->stride[1];
-    w.stride[1] = t->stride[0];
+    w.shape.rank = 2;
+    hr_tensor_transpose(&w);
     return w;
 }
 

@@ -213,13 +213,10 @@ static const float *values_of(struct writer *w, const struct hr_graph_param *par
         return NULL;
     }
     struct hr_tensor t = *found;
-    if (turned) {
-        t.shape = (struct hr_shape){ 2, { found->shape.dim[1], found->shape.dim[0] } };
-        t.stride[0] = found->stride[1];
-        t.stride[1] = found->stride[0];
-    }
-    if (t.dtype == HR_DTYPE_F32 && hr_tensor_contiguous(&t) && (uintptr_t)t.data % 4 == 0)
-        return t.data;
+    if (turned)
+        hr_tensor_transpose(&t);
+    if (hr_tensor_plain(&t))
+        return hr_tensor_plain(&t);
     stick(w, hr_shape_elements(&t.shape, &count));
     float *values = w->status == HR_OK ? take(w, count, sizeof *values) : NULL;
     if (values)

@@ -411,18 +411,17 @@ enum hr_status hr_program_write_params(const struct hr_program *program,
 {
     for (size_t i = 0; i < program->param_count; i++) {
         const struct hr_tensor *from = hr_store_find(weights, program->params[i].source);
-        size_t count;
+        struct hr_tensor t = { .dtype = HR_DTYPE_F32 };
+        const float *values;
+        float *made;
         if (!from)
             return hr_fail(HR_E_INTERNAL, "the weights have no %s", program->params[i].source);
-        HR_TRY(hr_shape_elements(&from->shape, &count));
-        float *values = hr_mem_alloc_raw(count, sizeof *values);
-        if (!values)
-            return HR_E_MEMORY;
-        struct hr_tensor t = { .dtype = HR_DTYPE_F32, .shape = from->shape, .data = values };
-        hr_tensor_to_f32(values, from);
+        HR_TRY(hr_tensor_floats(&values, &made, from));
+        t.shape = from->shape;
+        t.data = values;
         hr_tensor_set_contiguous(&t);
         const enum hr_status status = hr_lod_write(&t, file);
-        hr_mem_free(values);
+        hr_mem_free(made);
         HR_TRY(status);
     }
     return HR_OK;

@@ -136,17 +136,15 @@ static enum hr_status settle_recipe(struct hr_model *m, const struct hr_model_op
 
 static enum hr_status all_zero(bool *zero, const struct hr_tensor *t)
 {
-    size_t elements;
+    const float *values;
+    float *made;
+    size_t elements, i = 0;
     HR_TRY(hr_shape_elements(&t->shape, &elements));
-    float *values = hr_mem_alloc_raw(elements, sizeof *values);
-    if (!values)
-        return HR_E_MEMORY;
-    hr_tensor_to_f32(values, t);
-    size_t i = 0;
+    HR_TRY(hr_tensor_floats(&values, &made, t));
     while (i < elements && values[i] == 0)
         i++;
     *zero = i == elements;
-    hr_mem_free(values);
+    hr_mem_free(made);
     return HR_OK;
 }
 

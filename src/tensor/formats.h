@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "tensor/store.h"
+#include "wire/zip.h"
 
 enum hr_status hr_safetensors_read(struct hr_store *store, const void *data, size_t size,
                                    const char *name) HR_WARN_UNUSED;
@@ -37,6 +38,19 @@ enum hr_status hr_metadata_parse(struct hr_store *store, struct hr_span text,
                                  const char *file) HR_WARN_UNUSED;
 enum hr_status hr_metadata_object(json_t **out, const struct hr_store *store) HR_WARN_UNUSED;
 enum hr_status hr_metadata_print(struct hr_text *out, const struct hr_store *store) HR_WARN_UNUSED;
+
+/* What the deflated entries of an archive may still become, all together: 64 MiB, or 16 times the
+ * file.  too_large: what is wrong then, and the cure, behind "NAME: its deflated ". */
+struct hr_unpacking {
+    struct hr_store *store;
+    const char *name, *too_large;
+    size_t left;
+};
+struct hr_unpacking hr_unpacking_of(struct hr_store *store, size_t file_size, const char *name,
+                                    const char *too_large);
+/* An entry's bytes: as they lie in the archive, or unpacked into memory of the store. */
+enum hr_status hr_unpack(struct hr_unpacking *u, const struct hr_zip_entry *entry,
+                         struct hr_span *out) HR_WARN_UNUSED;
 
 /* Bytes of a tensor of this shape; a failure names file and tensor. */
 enum hr_status hr_tensor_bytes_of(size_t *out, const struct hr_tensor *t, const char *file,

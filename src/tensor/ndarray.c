@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "tensor/formats.h"
+#include "tensor/npy.h"
 
 bool hr_ndarray_is(const struct hr_pickle *value)
 {
@@ -30,13 +31,6 @@ enum hr_status hr_ndarray_charge(struct hr_ndarray_source *from, size_t bytes)
 static enum hr_status read_dtype(enum hr_dtype *out, const struct hr_pickle *dtype,
                                  const char *tensor, const struct hr_ndarray_source *from)
 {
-    static const struct {
-        const char *code;
-        enum hr_dtype dtype;
-    } codes[] = { { "f4", HR_DTYPE_F32 }, { "f2", HR_DTYPE_F16 }, { "f8", HR_DTYPE_F64 },
-                  { "i1", HR_DTYPE_I8 },  { "u1", HR_DTYPE_U8 },  { "i2", HR_DTYPE_I16 },
-                  { "u2", HR_DTYPE_U16 }, { "i4", HR_DTYPE_I32 }, { "u4", HR_DTYPE_U32 },
-                  { "i8", HR_DTYPE_I64 }, { "u8", HR_DTYPE_U64 }, { "b1", HR_DTYPE_BOOL } };
     if (!hr_pickle_made_by(dtype, "numpy.dtype") || dtype->args->count < 1)
         return hr_fail(HR_E_FORMAT, "%s: tensor '%.200s' has no NumPy element type", from->name,
                        tensor);
@@ -47,17 +41,14 @@ static enum hr_status read_dtype(enum hr_dtype *out, const struct hr_pickle *dty
                        "%s: tensor '%.200s' is big-endian: save it on a "
                        "little-endian machine",
                        from->name, tensor);
-    for (size_t i = 0; i < HR_COUNT(codes); i++) {
-        if (hr_pickle_is(dtype->args->items[0], codes[i].code)) {
-            *out = codes[i].dtype == HR_DTYPE_U16 ? from->u2 : codes[i].dtype;
-            return HR_OK;
-        }
-    }
-    return hr_fail(
-        HR_E_UNSUPPORTED, "%s: tensor '%.200s': NumPy element type '%.*s' is not read", from->name,
-        tensor,
-        (int)(dtype->args->items[0]->bytes.size < 16 ? dtype->args->items[0]->bytes.size : 16),
-        (const char *)dtype->args->items[0]->bytes.data);
+    const struct hr_span code = dtype->args->items[0]->bytes;
+    if (!hr_dtype_of_numpy(out, code.data, code.size))
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "%s: tensor '%.200s': NumPy element type '%.*s' is not read", from->name,
+                       tensor, (int)(code.size < 16 ? code.size : 16), (const char *)code.data);
+    if (*out == HR_DTYPE_U16)
+        *out = from->u2;
+    return HR_OK;
 }
 
 enum hr_status hr_ndarray_shape(struct hr_shape *out, const struct hr_pickle *tuple,
@@ -132,14 +123,8 @@ static enum hr_status decode_bytes(struct hr_tensor *t, size_t bytes, const stru
         !hr_pickle_is(data->args->items[1], "latin1") || bytes > data->args->items[0]->bytes.size)
         return fail_bytes(from, tensor, t);
     HR_TRY(hr_ndarray_charge(from, bytes));
-    uint8_t *decoded = hr_mem_alloc_raw(bytes, 1);
-    if (!decoded)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_store_take_block(from->store, decoded);
-    if (status != HR_OK) {
-        hr_mem_free(decoded);
-        return status;
-    }
+    void *decoded;
+    HR_TRY(hr_store_alloc(from->store, bytes, &decoded));
     t->data = decoded;
     return decode_latin1(decoded, bytes, data->args->items[0]->bytes) ? HR_OK
                                                                       : fail_bytes(from, tensor, t);

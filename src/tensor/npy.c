@@ -11,8 +11,7 @@
 #include "tensor/formats.h"
 #include "wire/zip.h"
 
-#define MAGIC         "\x93NUMPY"
-#define MOST_INFLATED ((size_t)64 << 20) /* bytes of deflated arrays, or 16 times the file */
+#define MAGIC "\x93NUMPY"
 
 static const struct {
     const char *code;
@@ -21,6 +20,16 @@ static const struct {
               { "i1", HR_DTYPE_I8 },  { "u1", HR_DTYPE_U8 },  { "i2", HR_DTYPE_I16 },
               { "u2", HR_DTYPE_U16 }, { "i4", HR_DTYPE_I32 }, { "u4", HR_DTYPE_U32 },
               { "i8", HR_DTYPE_I64 }, { "u8", HR_DTYPE_U64 }, { "b1", HR_DTYPE_BOOL } };
+
+bool hr_dtype_of_numpy(enum hr_dtype *out, const void *code, size_t size)
+{
+    for (size_t i = 0; i < HR_COUNT(codes); i++)
+        if (strlen(codes[i].code) == size && memcmp(codes[i].code, code, size) == 0) {
+            *out = codes[i].dtype;
+            return true;
+        }
+    return false;
+}
 
 /* The value behind 'key': in the dict literal, without blanks; NULL if it is missing. */
 static const char *value_of(const char *header, const char *key)
@@ -40,11 +49,8 @@ static enum hr_status read_descr(struct hr_tensor *t, const char *value, const c
         return hr_fail(HR_E_FORMAT, "%s: npy: the element type is not understood", name);
     if (value[1] == '>')
         return hr_fail(HR_E_UNSUPPORTED, "%s: npy: big-endian data is not read", name);
-    for (size_t i = 0; i < HR_COUNT(codes); i++)
-        if (strncmp(value + 2, codes[i].code, 2) == 0 && value[4] == '\'') {
-            t->dtype = codes[i].dtype;
-            return HR_OK;
-        }
+    if (hr_dtype_of_numpy(&t->dtype, value + 2, strcspn(value + 2, "'")) && strchr(value + 2, '\''))
+        return HR_OK;
     return hr_fail(HR_E_UNSUPPORTED, "%s: npy: element type %.8s is not read", name, value);
 }
 
@@ -123,46 +129,22 @@ enum hr_status hr_npy_parse(struct hr_tensor *out, const void *data, size_t size
     return status;
 }
 
-/* The bytes of an entry, of which all deflated ones together may have *left. */
-static enum hr_status entry_bytes(struct hr_store *store, const struct hr_zip_entry *entry,
-                                  struct hr_span *out, size_t *left, const char *name)
-{
-    *out = entry->packed;
-    if (!entry->deflated)
-        return HR_OK;
-    if (entry->size > *left)
-        return hr_fail(HR_E_LIMIT,
-                       "%s: its deflated arrays are too large: save it with numpy.savez", name);
-    *left -= (size_t)entry->size;
-    void *block = hr_mem_alloc_raw((size_t)entry->size, 1);
-    if (!block)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_store_take_block(store, block);
-    if (status != HR_OK) {
-        hr_mem_free(block);
-        return status;
-    }
-    *out = (struct hr_span){ block, (size_t)entry->size };
-    return hr_zip_inflate(entry, block, name);
-}
-
-static enum hr_status add_entry(struct hr_store *store, const struct hr_zip_entry *entry,
-                                size_t *left, const char *name)
+static enum hr_status add_entry(struct hr_unpacking *u, const struct hr_zip_entry *entry)
 {
     struct hr_text array = { 0 };
     struct hr_tensor t;
     struct hr_span bytes;
     if (!hr_text_ends(entry->name, ".npy"))
-        return hr_fail(HR_E_FORMAT, "%s: '%.200s' in the archive is no .npy file", name,
+        return hr_fail(HR_E_FORMAT, "%s: '%.200s' in the archive is no .npy file", u->name,
                        entry->name);
-    HR_TRY(entry_bytes(store, entry, &bytes, left, name));
-    enum hr_status status = hr_npy_parse(&t, bytes.data, bytes.size, name);
+    HR_TRY(hr_unpack(u, entry, &bytes));
+    enum hr_status status = hr_npy_parse(&t, bytes.data, bytes.size, u->name);
     if (status != HR_OK)
         return hr_fail_context(status, "array '%.200s'", entry->name);
     hr_text_add_bytes(&array, entry->name, strlen(entry->name) - 4);
     status = array.status;
     if (status == HR_OK)
-        status = hr_store_add(store, hr_text_str(&array), &t);
+        status = hr_store_add(u->store, hr_text_str(&array), &t);
     hr_text_fini(&array);
     return status;
 }
@@ -171,10 +153,12 @@ enum hr_status hr_npz_read(struct hr_store *store, const void *data, size_t size
 {
     struct hr_arena arena = { 0 };
     struct hr_zip_entry *entries = NULL;
-    size_t count = 0, left = size > MOST_INFLATED / 16 ? size * 16 : MOST_INFLATED;
+    struct hr_unpacking u =
+        hr_unpacking_of(store, size, name, "arrays are too large: save it with numpy.savez");
+    size_t count = 0;
     enum hr_status status = hr_zip_list(&entries, &count, &arena, data, size, name);
     for (size_t i = 0; i < count && status == HR_OK; i++)
-        status = add_entry(store, &entries[i], &left, name);
+        status = add_entry(&u, &entries[i]);
     hr_arena_fini(&arena);
     return status;
 }

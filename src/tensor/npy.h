@@ -3,10 +3,16 @@
 #ifndef HR_TENSOR_NPY_H
 #define HR_TENSOR_NPY_H
 
+#include <stdbool.h>
+
 #include "base/bytes.h"
 #include "base/status.h"
 #include "tensor/store.h"
 #include "tensor/tensor.h"
+
+/* The element type of NumPy's code of `size` bytes, as "f4", without byte order; false if there is
+ * none. */
+bool hr_dtype_of_numpy(enum hr_dtype *out, const void *code, size_t size);
 
 /* A view into data[0..size), which must outlive *out.  Little and big-endian headers are
  * understood; big-endian data is HR_E_UNSUPPORTED.  Fortran order becomes strides. */

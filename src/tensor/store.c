@@ -125,6 +125,23 @@ enum hr_status hr_store_add(struct hr_store *store, const char *name,
     return HR_OK;
 }
 
+/* Frees a block that the store has no room to remember; NULL is memory that was not there. */
+static enum hr_status own_block(struct hr_store *store, void *block)
+{
+    const enum hr_status status = block ? hr_store_take_block(store, block) : HR_E_MEMORY;
+    if (status != HR_OK)
+        hr_mem_free(block);
+    return status;
+}
+
+enum hr_status hr_store_alloc(struct hr_store *store, size_t bytes, void **block)
+{
+    void *made = hr_mem_alloc_raw(bytes, 1);
+    HR_TRY(own_block(store, made));
+    *block = made;
+    return HR_OK;
+}
+
 enum hr_status hr_store_add_owned(struct hr_store *store, const char *name, enum hr_dtype dtype,
                                   const struct hr_shape *shape, void **data)
 {
@@ -132,13 +149,7 @@ enum hr_status hr_store_add_owned(struct hr_store *store, const char *name, enum
     size_t elements;
     HR_TRY(hr_shape_elements(shape, &elements));
     void *block = hr_mem_alloc(elements, hr_dtype_bytes(dtype));
-    if (!block)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_store_take_block(store, block);
-    if (status != HR_OK) {
-        hr_mem_free(block);
-        return status;
-    }
+    HR_TRY(own_block(store, block));
     tensor.data = block;
     hr_tensor_set_contiguous(&tensor);
     HR_TRY(hr_store_add(store, name, &tensor));
@@ -151,6 +162,31 @@ enum hr_status hr_store_take_block(struct hr_store *store, void *block)
     HR_TRY(hr_mem_grow((void **)&store->blocks, &store->block_capacity, store->block_count + 1,
                        sizeof *store->blocks));
     store->blocks[store->block_count++] = block;
+    return HR_OK;
+}
+
+struct hr_unpacking hr_unpacking_of(struct hr_store *store, size_t file_size, const char *name,
+                                    const char *too_large)
+{
+    const size_t most = (size_t)64 << 20;
+    return (struct hr_unpacking){ store, name, too_large,
+                                  file_size > most / 16 ? file_size * 16 : most };
+}
+
+enum hr_status hr_unpack(struct hr_unpacking *u, const struct hr_zip_entry *entry,
+                         struct hr_span *out)
+{
+    void *block;
+    if (!entry->deflated) {
+        *out = entry->packed;
+        return HR_OK;
+    }
+    if (entry->size > u->left)
+        return hr_fail(HR_E_LIMIT, "%s: its deflated %s", u->name, u->too_large);
+    u->left -= (size_t)entry->size;
+    HR_TRY(hr_store_alloc(u->store, (size_t)entry->size, &block));
+    HR_TRY(hr_zip_inflate(entry, block, u->name));
+    *out = (struct hr_span){ block, (size_t)entry->size };
     return HR_OK;
 }
 

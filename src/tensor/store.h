@@ -45,6 +45,8 @@ enum hr_status hr_store_add(struct hr_store *store, const char *name,
 /* Adds a contiguous tensor of store-owned memory for the caller to fill through *data. */
 enum hr_status hr_store_add_owned(struct hr_store *store, const char *name, enum hr_dtype dtype,
                                   const struct hr_shape *shape, void **data) HR_WARN_UNUSED;
+/* Memory of the store, of any content, until it dies. */
+enum hr_status hr_store_alloc(struct hr_store *store, size_t bytes, void **block) HR_WARN_UNUSED;
 /* Gives the store a block (of hr_mem_alloc) or a mapping to free when it dies. */
 enum hr_status hr_store_take_block(struct hr_store *store, void *block) HR_WARN_UNUSED;
 void hr_store_take_map(struct hr_store *store, struct hr_map *map); /* at most one */

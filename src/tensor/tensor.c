@@ -297,3 +297,26 @@ void hr_tensor_gather(void *dst, const struct hr_tensor *t)
     const struct hr_tensor flat = flatten(t);
     for_rows(dst, hr_dtype_bytes(t->dtype), &flat, gather_row);
 }
+
+const float *hr_tensor_plain(const struct hr_tensor *t)
+{
+    const bool plain = t->dtype == HR_DTYPE_F32 && hr_tensor_contiguous(t) &&
+                       (uintptr_t)t->data % _Alignof(float) == 0;
+    return plain ? t->data : NULL;
+}
+
+enum hr_status hr_tensor_floats(const float **values, float **made, const struct hr_tensor *t)
+{
+    size_t elements;
+    HR_TRY(hr_shape_elements(&t->shape, &elements));
+    *made = NULL;
+    *values = hr_tensor_plain(t);
+    if (*values)
+        return HR_OK;
+    float *copy = hr_mem_alloc_raw(elements, sizeof *copy);
+    if (!copy)
+        return HR_E_MEMORY;
+    hr_tensor_to_f32(copy, t);
+    *values = *made = copy;
+    return HR_OK;
+}

@@ -67,6 +67,13 @@ void hr_tensor_transpose(struct hr_tensor *t);
  * bool by value).  dst holds exactly the tensor's element count. */
 void hr_tensor_to_f32(float *dst, const struct hr_tensor *t);
 
+/* The values where they lie, if they are aligned row-major float32; else NULL. */
+const float *hr_tensor_plain(const struct hr_tensor *t);
+/* The values as row-major float32: where they lie if they are so, else copied into *made, which the
+ * caller frees (NULL if there is none).  HR_E_SHAPE, HR_E_LIMIT or HR_E_MEMORY. */
+enum hr_status hr_tensor_floats(const float **values, float **made,
+                                const struct hr_tensor *t) HR_WARN_UNUSED;
+
 /* Copies in row-major order without conversion. */
 void hr_tensor_gather(void *dst, const struct hr_tensor *t);
 

@@ -13,10 +13,9 @@
 #include "wire/pickle.h"
 #include "wire/zip.h"
 
-#define DICT_DEPTH    4   /* checkpoint -> state_dict -> name; deeper is no state dict */
-#define MOST_DICTS    256 /* looked at: dicts may be shared and seem many more than they are */
-#define MOST_INFLATED ((size_t)64 << 20) /* bytes of deflated entries, or 16 times the file */
-#define LEGACY_MAGIC  "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"
+#define DICT_DEPTH   4   /* checkpoint -> state_dict -> name; deeper is no state dict */
+#define MOST_DICTS   256 /* looked at: dicts may be shared and seem many more than they are */
+#define LEGACY_MAGIC "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"
 
 static const char *const allowed[] = {
     HR_NDARRAY_GLOBALS, /* random states, measures; now and then the weights themselves */
@@ -95,40 +94,8 @@ struct torch_file {
     struct hr_arena arena;
     struct storage *storages; /* sorted by key */
     size_t storage_count;
-    size_t inflate_left; /* bytes that deflated entries may still give */
+    struct hr_unpacking unpacking;
 };
-
-static enum hr_status charge(struct torch_file *f, const struct hr_zip_entry *entry)
-{
-    if (entry->size > f->inflate_left)
-        return hr_fail(HR_E_LIMIT,
-                       "%s: its deflated entries are too large: save the file again, stored",
-                       f->from.name);
-    f->inflate_left -= (size_t)entry->size;
-    return HR_OK;
-}
-
-/* An entry's bytes; those of a deflated one become the store's, as tensors may view them. */
-static enum hr_status entry_bytes(struct torch_file *f, const struct hr_zip_entry *entry,
-                                  struct hr_span *out)
-{
-    if (!entry->deflated) {
-        *out = entry->packed;
-        return HR_OK;
-    }
-    HR_TRY(charge(f, entry));
-    void *block = hr_mem_alloc_raw((size_t)entry->size, 1);
-    if (!block)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_store_take_block(f->from.store, block);
-    if (status != HR_OK) {
-        hr_mem_free(block);
-        return status;
-    }
-    HR_TRY(hr_zip_inflate(entry, block, f->from.name));
-    *out = (struct hr_span){ block, (size_t)entry->size };
-    return HR_OK;
-}
 
 static int compare_storages(const void *a, const void *b)
 {
@@ -158,7 +125,7 @@ static enum hr_status find_storage(struct torch_file *f, const struct hr_pickle 
         return hr_fail(HR_E_FORMAT, "%s: storage '%s' is missing: the file is incomplete",
                        f->from.name, text);
     if (found->deflated) {
-        HR_TRY(entry_bytes(f, found->deflated, &found->bytes));
+        HR_TRY(hr_unpack(&f->unpacking, found->deflated, &found->bytes));
         found->deflated = NULL;
     }
     *bytes = found->bytes;
@@ -394,16 +361,16 @@ static enum hr_status read_zip(struct torch_file *f, const void *data, size_t si
         return hr_fail(HR_E_FORMAT, "%s: a zip without data.pkl is no PyTorch file%s", f->from.name,
                        find_entry(entries, count, "code") ? " (TorchScript?)" : "");
     if (order) {
-        HR_TRY(entry_bytes(f, order, &text));
+        HR_TRY(hr_unpack(&f->unpacking, order, &text));
         if (text.size < 6 || memcmp(text.data, "little", 6) != 0)
             return hr_fail(HR_E_UNSUPPORTED, "%s: the tensors are big-endian", f->from.name);
     }
     if (metadata) {
-        HR_TRY(entry_bytes(f, metadata, &text));
+        HR_TRY(hr_unpack(&f->unpacking, metadata, &text));
         HR_TRY(hr_metadata_parse(f->from.store, text, f->from.name));
     }
     HR_TRY(list_storages(f, entries, count));
-    HR_TRY(entry_bytes(f, pickle, &text));
+    HR_TRY(hr_unpack(&f->unpacking, pickle, &text));
     struct hr_reader reader = hr_reader_of(text.data, text.size, f->from.name);
     HR_TRY(hr_pickle_load(&root, &f->arena, &reader, allowed, HR_COUNT(allowed)));
     return add_tensors(f, root);
@@ -413,9 +380,8 @@ enum hr_status hr_torch_zip_read(struct hr_store *store, const void *data, size_
                                  const char *name)
 {
     struct torch_file f = source_of(store, size, name);
-    f.inflate_left = MOST_INFLATED;
-    if (size > MOST_INFLATED / 16)
-        f.inflate_left = size * 16;
+    f.unpacking =
+        hr_unpacking_of(store, size, name, "entries are too large: save the file again, stored");
     const enum hr_status status = read_zip(&f, data, size);
     hr_arena_fini(&f.arena);
     return status;
