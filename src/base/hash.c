@@ -183,3 +183,11 @@ void hr_hex(char out[65], const uint8_t digest[32])
     }
     out[64] = '\0';
 }
+
+uint64_t hr_hash_text(const char *text)
+{
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *text; text++)
+        h = (h ^ (uint8_t)*text) * 0x100000001B3u;
+    return h;
+}

@@ -4,23 +4,17 @@
 
 #include <math.h>
 
-#define GOLDEN 0x9E3779B97F4A7C15u /* 2^64 over the golden ratio */
-
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
+#include "base/hash.h"
 
 struct hr_random hr_random_of(uint64_t seed, uint64_t stream)
 {
-    return (struct hr_random){ .key = mix(mix(seed + GOLDEN) + stream * 0xD1342543DE82EF95u) };
+    return (struct hr_random){ .key = hr_hash_mix(hr_hash_mix(seed + HR_HASH_STEP) +
+                                                  stream * 0xD1342543DE82EF95u) };
 }
 
 uint64_t hr_random_next(struct hr_random *r)
 {
-    return mix(r->key + ++r->count * GOLDEN);
+    return hr_hash_mix(r->key + ++r->count * HR_HASH_STEP);
 }
 
 double hr_random_unit(struct hr_random *r)

@@ -17,9 +17,16 @@
 #define PLAIN_EPSILON    1e-5f /* of norms that stand for a factor or a bias: 1 - it + it is 1 */
 #define LAYER_NAME_BYTES 128
 
+static const char *value_name(const void *values, size_t i)
+{
+    return ((const struct hr_import_value *)values)[i].name;
+}
+
 enum hr_status hr_import_init(struct hr_import *im)
 {
-    *im = (struct hr_import){ .node = "", .scale = 1, .deviation = { 1, 1, 1 } };
+    *im = (struct hr_import){
+        .names = { .name = value_name }, .node = "", .scale = 1, .deviation = { 1, 1, 1 }
+    };
     HR_TRY(hr_builder_start(&im->builder));
     return hr_store_create(&im->weights);
 }
@@ -29,56 +36,28 @@ void hr_import_fini(struct hr_import *im)
     hr_graph_destroy(im->builder.graph);
     hr_store_destroy(im->weights);
     hr_mem_free(im->values);
-    hr_mem_free(im->slots);
+    hr_index_fini(&im->names);
     *im = (struct hr_import){ 0 };
 }
 
 /* ---- Names --------------------------------------------------------------------------------- */
 
-/* FNV-1a; collisions only cost time, bounded by the file's own size. */
-static size_t slot_of(const struct hr_import *im, const char *name)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const char *at = name; *at; at++)
-        h = (h ^ (uint8_t)*at) * 0x100000001b3u;
-    size_t slot = (size_t)(h ^ h >> 32) & (im->slot_count - 1);
-    while (im->slots[slot] && strcmp(im->values[im->slots[slot] - 1].name, name) != 0)
-        slot = (slot + 1) & (im->slot_count - 1);
-    return slot;
-}
-
-static enum hr_status grow_slots(struct hr_import *im)
-{
-    const size_t count = im->slot_count ? im->slot_count * 2 : 256;
-    size_t *slots = hr_mem_alloc(count, sizeof *slots);
-    if (!slots)
-        return HR_E_MEMORY;
-    hr_mem_free(im->slots);
-    im->slots = slots;
-    im->slot_count = count;
-    for (size_t i = 0; i < im->count; i++)
-        slots[slot_of(im, im->values[i].name)] = i + 1;
-    return HR_OK;
-}
-
 static enum hr_status define(struct hr_import *im, const struct hr_import_value *value)
 {
     if (im->builder.status != HR_OK)
         return im->builder.status;
-    if ((im->count + 1) * 2 > im->slot_count)
-        HR_TRY(grow_slots(im));
-    const size_t slot = slot_of(im, value->name);
-    if (im->slots[slot])
+    if (hr_index_find(&im->names, im->values, value->name))
         return hr_fail(HR_E_FORMAT, "'%.100s' is made twice", value->name);
+    HR_TRY(hr_index_reserve(&im->names, im->values));
     HR_TRY(hr_mem_grow((void **)&im->values, &im->capacity, im->count + 1, sizeof *im->values));
     im->values[im->count++] = *value;
-    im->slots[slot] = im->count;
+    hr_index_add(&im->names, im->values);
     return HR_OK;
 }
 
 static const struct hr_import_value *look_up(const struct hr_import *im, const char *name)
 {
-    const size_t found = im->count && name ? im->slots[slot_of(im, name)] : 0;
+    const size_t found = name ? hr_index_find(&im->names, im->values, name) : 0;
     return found ? &im->values[found - 1] : NULL;
 }
 

@@ -4,6 +4,7 @@
 #ifndef HR_EXCHANGE_IMPORT_H
 #define HR_EXCHANGE_IMPORT_H
 
+#include "base/index.h"
 #include "graph/graph.h"
 #include "image/recipe.h"
 #include "tensor/store.h"
@@ -42,8 +43,8 @@ struct hr_import {
     struct hr_store *weights; /* of the graph's parameters */
     struct hr_import_value *values;
     size_t count, capacity;
-    size_t *slots, slot_count; /* index + 1 by hash of the name */
-    const char *node;          /* name of the layers that are added now */
+    struct hr_index names; /* of the values */
+    const char *node;      /* name of the layers that are added now */
     /* What the graph does to the picture before its first layer: (x * scale - mean) / deviation. */
     float scale, mean[3], deviation[3];
     int steps;       /* of it */

@@ -5,38 +5,25 @@
  *
  *   h = FNV-1a-64(name),  z = splitmix64 at h + (i + 1) * golden,  u = (z >> 40) / 2^24,
  *   r = 2u - 1; values are computed in double and rounded once to float.
- * FNV-1a: Fowler, Noll, Vo, draft-eastlake-fnv; splitmix64: Steele, Lea, Flood 2014. */
+ * Both are in base/hash.h. */
 #include <math.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "graph/graph.h"
 #include "model/hrnet.h"
 #include "model/model.h"
 
-static uint64_t fnv1a(const char *text)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-
-    for (; *text; text++)
-        h = (h ^ (uint8_t)*text) * 0x100000001B3u;
-    return h;
-}
-
 /* u of element i, exact in float: 24 bits. */
 HR_INLINE double unit(uint64_t h, uint64_t i)
 {
-    uint64_t z = h + (i + 1) * 0x9E3779B97F4A7C15u;
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    z ^= z >> 31;
-    return (double)(int64_t)(z >> 40) / 16777216.0;
+    return (double)(int64_t)(hr_hash_mix(h + (i + 1) * HR_HASH_STEP) >> 40) / 16777216.0;
 }
 
 void hr_synthetic_fill(float *x, size_t count, const char *name)
 {
-    const uint64_t h = fnv1a(name);
+    const uint64_t h = hr_hash_text(name);
 
     for (size_t i = 0; i < count; i++)
         x[i] = (float)(4.0 * unit(h, i) - 2.0);
@@ -66,7 +53,7 @@ static bool feeds_a_sum(const char *name)
 
 static void fill_parameter(float *x, size_t count, const char *name, const struct hr_shape *shape)
 {
-    const uint64_t h = fnv1a(name);
+    const uint64_t h = hr_hash_text(name);
 
     if (hr_text_ends(name, "conv.weight")) {
         double fan_in = (double)(shape->dim[1] * shape->dim[2] * shape->dim[3]);

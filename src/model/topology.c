@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define MOST_TERMS   8 /* of a sum; a fuse layer has 4 */
@@ -26,13 +27,9 @@ struct pairing {
     bool other_order;
 };
 
-/* splitmix64's mixer (Steele, Lea, Flood 2014). */
 static uint64_t mix(uint64_t h, uint64_t value)
 {
-    h += (value + 1) * 0x9E3779B97F4A7C15u;
-    h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9u;
-    h = (h ^ (h >> 27)) * 0x94D049BB133111EBu;
-    return h ^ (h >> 31);
+    return hr_hash_mix(h + (value + 1) * HR_HASH_STEP);
 }
 
 static void hash_node(struct side *s, const struct hr_node *node)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The ordered map of named tensors: open addressing over the names, blocks and one mapping that die
+ * The ordered map of named tensors: an index of the names, blocks and one mapping that die
  * with it.  Which file a tensor came from is the readers' business (safetensors, torch, paddle). */
 #include "tensor/store.h"
 
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/index.h"
 #include "base/mem.h"
 #include "tensor/formats.h"
 
@@ -21,8 +22,7 @@ struct meta {
 struct hr_store {
     struct entry *entries;
     size_t count, capacity;
-    size_t *slots; /* index + 1 of an entry, 0 free; slot_count is a power of two or 0 */
-    size_t slot_count;
+    struct hr_index names; /* of the entries */
     struct meta *metas;
     size_t meta_count, meta_capacity;
     void **blocks;
@@ -44,11 +44,17 @@ const char *hr_format_name(enum hr_format format)
     return names[format];
 }
 
+static const char *entry_name(const void *entries, size_t i)
+{
+    return ((const struct entry *)entries)[i].name;
+}
+
 enum hr_status hr_store_create(struct hr_store **out)
 {
     struct hr_store *store = hr_mem_alloc(1, sizeof *store);
     if (!store)
         return HR_E_MEMORY;
+    store->names.name = entry_name;
     *out = store;
     return HR_OK;
 }
@@ -66,7 +72,7 @@ void hr_store_destroy(struct hr_store *store)
     for (size_t i = 0; i < store->block_count; i++)
         hr_mem_free(store->blocks[i]);
     hr_mem_free(store->entries);
-    hr_mem_free(store->slots);
+    hr_index_fini(&store->names);
     hr_mem_free(store->metas);
     hr_mem_free(store->blocks);
     hr_map_close(&store->map);
@@ -75,53 +81,19 @@ void hr_store_destroy(struct hr_store *store)
 
 /* ---- Names ---- */
 
-/* FNV-1a; collisions only cost time, bounded by the file's own size. */
-static size_t hash_name(const char *name)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; *name; name++)
-        h = (h ^ (uint8_t)*name) * 0x100000001b3u;
-    return (size_t)(h ^ h >> 32);
-}
-
-/* The slot that holds `name`, or the free one where it would go. */
-static size_t find_slot(const struct hr_store *store, const char *name)
-{
-    size_t slot = hash_name(name) & (store->slot_count - 1);
-    while (store->slots[slot] && strcmp(store->entries[store->slots[slot] - 1].name, name) != 0)
-        slot = (slot + 1) & (store->slot_count - 1);
-    return slot;
-}
-
-static enum hr_status grow_slots(struct hr_store *store)
-{
-    const size_t count = store->slot_count ? store->slot_count * 2 : 64;
-    size_t *slots = hr_mem_alloc(count, sizeof *slots), *old = store->slots;
-    if (!slots)
-        return HR_E_MEMORY;
-    store->slots = slots;
-    store->slot_count = count;
-    for (size_t i = 0; i < store->count; i++)
-        slots[find_slot(store, store->entries[i].name)] = i + 1;
-    hr_mem_free(old);
-    return HR_OK;
-}
-
 enum hr_status hr_store_add(struct hr_store *store, const char *name,
                             const struct hr_tensor *tensor)
 {
-    if ((store->count + 1) * 2 > store->slot_count)
-        HR_TRY(grow_slots(store));
-    const size_t slot = find_slot(store, name);
-    if (store->slots[slot])
+    if (hr_index_find(&store->names, store->entries, name))
         return hr_fail(HR_E_FORMAT, "tensor '%.200s' occurs twice", name);
+    HR_TRY(hr_index_reserve(&store->names, store->entries));
     HR_TRY(hr_mem_grow((void **)&store->entries, &store->capacity, store->count + 1,
                        sizeof *store->entries));
     char *copy = hr_mem_strdup(name);
     if (!copy)
         return HR_E_MEMORY;
     store->entries[store->count++] = (struct entry){ copy, *tensor };
-    store->slots[slot] = store->count;
+    hr_index_add(&store->names, store->entries);
     return HR_OK;
 }
 
@@ -225,7 +197,7 @@ const struct hr_tensor *hr_store_tensor(const struct hr_store *store, size_t ind
 
 bool hr_store_index(const struct hr_store *store, const char *name, size_t *index)
 {
-    const size_t found = store->count ? store->slots[find_slot(store, name)] : 0;
+    const size_t found = hr_index_find(&store->names, store->entries, name);
     if (found)
         *index = found - 1;
     return found != 0;
