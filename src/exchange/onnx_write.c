@@ -5,7 +5,6 @@
  * Source: ONNX operator specifications, opset 11 to 21. */
 #include "exchange/onnx_write.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -248,7 +247,7 @@ static char *out_name(const struct writer *w, const struct hr_node *node)
     return w->value[node->out];
 }
 
-/* Weights with the norm multiplied in, as plan/pack.h says. */
+/* Weights with the norm multiplied in. */
 static char *add_folded(struct writer *w, const struct hr_node *node, float **bias)
 {
     const struct hr_graph_param *p = param_of(w, node, HR_ROLE_WEIGHT);
@@ -258,17 +257,13 @@ static char *add_folded(struct writer *w, const struct hr_node *node, float **bi
     for (int role = 0; role < HR_ROLE_COUNT; role++)
         if (node->param[role] != HR_NONE)
             part[role] = values_of(w, param_of(w, node, (enum hr_role)role), false);
-    float *folded = take(w, k, taps * sizeof *folded);
+    float *folded = take(w, k, taps * sizeof *folded), *scale = take(w, k, sizeof *scale);
     *bias = take(w, k, sizeof **bias);
-    for (size_t i = 0; i < k && w->status == HR_OK; i++) {
-        const double exact = (double)part[HR_ROLE_GAMMA][i] /
-                             sqrt((double)part[HR_ROLE_VARIANCE][i] + (double)node->attr.epsilon);
-        const double own = part[HR_ROLE_BIAS] ? (double)part[HR_ROLE_BIAS][i] : 0.0;
-        (*bias)[i] =
-            (float)((double)part[HR_ROLE_BETA][i] + (own - (double)part[HR_ROLE_MEAN][i]) * exact);
-        for (size_t t = 0; t < taps; t++)
-            folded[i * taps + t] = part[HR_ROLE_WEIGHT][i * taps + t] * (float)exact;
-    }
+    if (w->status == HR_OK)
+        stick(w, hr_fold_factors(scale, *bias, part, node->attr.epsilon, k,
+                                 param_of(w, node, HR_ROLE_VARIANCE)->name));
+    for (size_t i = 0; i < k * taps && w->status == HR_OK; i++)
+        folded[i] = part[HR_ROLE_WEIGHT][i] * scale[i / taps];
     return add_weight(w, text(w, "%s", p->name), &p->shape, folded);
 }
 

@@ -4,6 +4,7 @@
  * as it is. */
 #include "graph/rewrite.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -146,6 +147,25 @@ enum hr_status hr_rewrite_fold_batch_norm(struct hr_graph *graph)
         take_result(&p, conv, norm);
     }
     return pass_end(&p);
+}
+
+enum hr_status hr_fold_factors(float *scale, float *bias, const float *const of[HR_ROLE_COUNT],
+                               float epsilon, size_t count, const char *variance_name)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double spread_of = sqrt((double)of[HR_ROLE_VARIANCE][i] + (double)epsilon);
+        const double s = (double)of[HR_ROLE_GAMMA][i] / spread_of;
+        const double b = of[HR_ROLE_BIAS] ? (double)of[HR_ROLE_BIAS][i] : 0.0;
+        scale[i] = (float)s;
+        bias[i] = (float)((double)of[HR_ROLE_BETA][i] + (b - (double)of[HR_ROLE_MEAN][i]) * s);
+        if (!isfinite(scale[i]) || !isfinite(bias[i]))
+            return hr_fail(HR_E_MISMATCH,
+                           "%s: the batch norm of channel %zu is not finite (variance %g, weight "
+                           "%g, epsilon %g); the weights are damaged",
+                           variance_name, i, (double)of[HR_ROLE_VARIANCE][i],
+                           (double)of[HR_ROLE_GAMMA][i], (double)epsilon);
+    }
+    return HR_OK;
 }
 
 /* ---- Sums ---- */

@@ -8,6 +8,14 @@
 
 /* CONV followed only by BATCH_NORM becomes one CONV that owns the norm's parameters. */
 enum hr_status hr_rewrite_fold_batch_norm(struct hr_graph *graph) HR_WARN_UNUSED;
+/* What a folded norm makes of its convolution, for each of `count` outputs: y = scale * conv +
+ * bias. scale = gamma / sqrt(variance + epsilon) in double, rounded to float; bias = beta + (own -
+ * mean) * scale in double, with the scale as it was before rounding, rounded to float.  of: the
+ * parameters [count] by role, HR_ROLE_BIAS or NULL for the convolution's own.  HR_E_MISMATCH that
+ * names the variance when a result is not finite. */
+enum hr_status hr_fold_factors(float *scale, float *bias, const float *const of[HR_ROLE_COUNT],
+                               float epsilon, size_t count,
+                               const char *variance_name) HR_WARN_UNUSED;
 /* Chains of ADD whose terms may be UPSAMPLEd, with a RELU at the end, become SUM nodes that keep
  * the order of the additions. */
 enum hr_status hr_rewrite_fuse_sums(struct hr_graph *graph) HR_WARN_UNUSED;

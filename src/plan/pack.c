@@ -5,11 +5,11 @@
  * file and packed form are not resident together. */
 #include "plan/pack.h"
 
-#include <math.h>
 #include <pthread.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "graph/rewrite.h"
 
 /* Below this a tensor is packed by the caller alone: waking others costs more. */
 #define PARALLEL_BYTES ((size_t)128 << 10)
@@ -239,25 +239,6 @@ struct folded {
     const float *scale, *bias;
 };
 
-static enum hr_status fold(float *scale, float *bias, const float *const of[HR_ROLE_COUNT],
-                           double epsilon, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        const double spread_of = sqrt((double)of[HR_ROLE_VARIANCE][i] + epsilon);
-        const double s = (double)of[HR_ROLE_GAMMA][i] / spread_of;
-        const double b = of[HR_ROLE_BIAS] ? (double)of[HR_ROLE_BIAS][i] : 0.0;
-        scale[i] = (float)s;
-        bias[i] = (float)((double)of[HR_ROLE_BETA][i] + (b - (double)of[HR_ROLE_MEAN][i]) * s);
-        if (!isfinite(scale[i]) || !isfinite(bias[i]))
-            return hr_fail(HR_E_MISMATCH,
-                           "%s: the batch norm of channel %zu is not finite (variance %g, weight "
-                           "%g, epsilon %g); the weights are damaged",
-                           name, i, (double)of[HR_ROLE_VARIANCE][i], (double)of[HR_ROLE_GAMMA][i],
-                           epsilon);
-    }
-    return HR_OK;
-}
-
 /* Reads bias and norm of a node of `count` outputs into packs->vectors. */
 static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph *graph,
                                    const struct hr_node *node, size_t count, struct folded *out)
@@ -288,8 +269,8 @@ static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph
     if (!of[HR_ROLE_GAMMA] || !of[HR_ROLE_BETA] || !of[HR_ROLE_MEAN])
         return hr_fail(HR_E_INTERNAL, "%s: a batch norm without all of its parameters", node->name);
     float *scale = packs->vectors + (size_t)HR_ROLE_COUNT * count, *bias = scale + count;
-    HR_TRY(fold(scale, bias, of, (double)node->attr.epsilon, count,
-                graph->params[node->param[HR_ROLE_VARIANCE]].name));
+    HR_TRY(hr_fold_factors(scale, bias, of, node->attr.epsilon, count,
+                           graph->params[node->param[HR_ROLE_VARIANCE]].name));
     *out = (struct folded){ scale, bias };
     return HR_OK;
 }

@@ -29,11 +29,10 @@ struct hr_pack_job {
 };
 
 /* Packs what is not packed yet, in one block of memory, and points every job's *out at its packed
- * form.  Batch norm is multiplied in: scale = gamma / sqrt(variance + epsilon) in double, rounded
- * to float; bias = beta + (bias - mean) * scale in double, with the scale as it was before
- * rounding, rounded to float.  A packed form depends on the weights, the kernel and the channel
- * counts, never on the plane, so one serves every picture size.  `pool` may be NULL.  HR_E_MISMATCH
- * naming the parameter when it is missing, has another shape, or makes the norm infinite. */
+ * form.  Batch norm is multiplied in (hr_fold_factors).  A packed form depends on the weights, the
+ * kernel and the channel counts, never on the plane, so one serves every picture size.  `pool` may
+ * be NULL.  HR_E_MISMATCH naming the parameter when it is missing, has another shape, or makes the
+ * norm infinite. */
 enum hr_status hr_packs_make(struct hr_packs *packs, const struct hr_graph *graph,
                              const struct hr_pack_job *jobs, size_t count,
                              struct hr_pool *pool) HR_WARN_UNUSED;
