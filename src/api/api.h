@@ -42,6 +42,10 @@ struct hrnet_recipe hr_api_recipe_outer(const struct hr_recipe *recipe);
 enum hr_status hr_api_recipe_checked(struct hr_recipe *out,
                                      const struct hrnet_recipe *recipe) HR_WARN_UNUSED;
 
+/* Logits of the synthetic input of that name, which the caller frees. */
+enum hr_status hr_api_answer(float **out, struct hr_model *model, struct hr_packs *packs,
+                             int64_t height, int64_t width, const char *input) HR_WARN_UNUSED;
+
 /* Largest difference over the largest wanted value; huge when one is not finite. */
 double hr_api_relative_error(const float *got, const float *want, size_t count);
 

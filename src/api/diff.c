@@ -107,8 +107,7 @@ static void compare_recipes(const struct diff *d)
     const struct hr_recipe *a = hr_model_recipe(d->a), *b = hr_model_recipe(d->b);
     if (a->resize == b->resize && a->resize_short == b->resize_short &&
         a->crop_width == b->crop_width && a->crop_height == b->crop_height &&
-        a->scale == b->scale && memcmp(a->mean, b->mean, sizeof a->mean) == 0 &&
-        memcmp(a->deviation, b->deviation, sizeof a->deviation) == 0)
+        hr_recipe_same_normalisation(a, b))
         return;
     d->report->recipes_differ = 1;
     tell(d, HRNET_DIFF_RECIPE, a->name, INFINITY, b->name);

@@ -23,34 +23,11 @@ void hrnet_export_options_init(struct hrnet_export_options *options, size_t stru
 /* Logits for the synthetic input "export"; the caller frees them. */
 static enum hr_status answer(float **out, struct hr_model *model, int64_t height, int64_t width)
 {
-    const struct hr_session_options options = {
-        .batch = 1, .height = height, .width = width, .cpu_flags = ~0u
-    };
     struct hr_packs *packs = NULL;
-    struct hr_session *session = NULL;
-    float *x = hr_mem_alloc((size_t)(3 * height * width), sizeof *x);
-    float *logits = hr_mem_alloc((size_t)hr_model_classes(model), sizeof *logits);
-    enum hr_status status =
-        x && logits ? hr_packs_create(&packs, hr_model_weights(model)) : HR_E_MEMORY;
-    if (status == HR_OK)
-        status = hr_session_create(&session, model, packs, &options);
-    if (status == HR_OK) {
-        hr_synthetic_fill(x, (size_t)(3 * height * width), "export");
-        hr_session_run(session, x, 1, logits);
-        *out = logits;
-        logits = NULL;
-    }
-    hr_session_destroy(session);
+    HR_TRY(hr_packs_create(&packs, hr_model_weights(model)));
+    const enum hr_status status = hr_api_answer(out, model, packs, height, width, "export");
     hr_packs_destroy(packs);
-    hr_mem_free(logits);
-    hr_mem_free(x);
     return status;
-}
-
-static bool same_normalisation(const struct hr_recipe *a, const struct hr_recipe *b)
-{
-    return a->scale == b->scale && memcmp(a->mean, b->mean, sizeof a->mean) == 0 &&
-           memcmp(a->deviation, b->deviation, sizeof a->deviation) == 0;
 }
 
 /* What was written and opened again against what it was written from. */
@@ -59,7 +36,7 @@ static enum hr_status compare(struct hr_model *written, struct hr_model *model, 
 {
     float *got = NULL, *want = NULL;
     if (hr_model_classes(written) != hr_model_classes(model) ||
-        !same_normalisation(hr_model_recipe(written), hr_model_recipe(model)))
+        !hr_recipe_same_normalisation(hr_model_recipe(written), hr_model_recipe(model)))
         return hr_fail(HR_E_INTERNAL, "read back, it has other classes or another normalisation");
     enum hr_status status = answer(&want, model, height, width);
     if (status == HR_OK)

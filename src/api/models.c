@@ -222,21 +222,21 @@ const char *hrnet_model_label(const hrnet_model *model, int class_index)
 
 /* ---- Self test, save, verify ---- */
 
-/* Logits of the synthetic input "self-test"; the caller frees them. */
-static enum hr_status self_test(hrnet_model *model, float **out)
+enum hr_status hr_api_answer(float **out, struct hr_model *model, struct hr_packs *packs,
+                             int64_t height, int64_t width, const char *input)
 {
     const struct hr_session_options options = {
-        .batch = 1, .height = SELF_TEST_SIZE, .width = SELF_TEST_SIZE, .cpu_flags = ~0u
+        .batch = 1, .height = height, .width = width, .cpu_flags = ~0u
     };
-    const size_t count = (size_t)3 * SELF_TEST_SIZE * SELF_TEST_SIZE;
+    const size_t count = (size_t)(3 * height * width);
     struct hr_session *session = NULL;
     float *x = hr_mem_alloc(count, sizeof *x);
-    float *logits = hr_mem_alloc((size_t)hr_model_classes(model->model), sizeof *logits);
+    float *logits = hr_mem_alloc((size_t)hr_model_classes(model), sizeof *logits);
     enum hr_status status = x && logits ? HR_OK : HR_E_MEMORY;
     if (status == HR_OK)
-        status = hr_session_create(&session, model->model, model->packs, &options);
+        status = hr_session_create(&session, model, packs, &options);
     if (status == HR_OK) {
-        hr_synthetic_fill(x, count, "self-test");
+        hr_synthetic_fill(x, count, input);
         hr_session_run(session, x, 1, logits);
         *out = logits;
         logits = NULL;
@@ -245,6 +245,13 @@ static enum hr_status self_test(hrnet_model *model, float **out)
     hr_mem_free(logits);
     hr_mem_free(x);
     return status;
+}
+
+/* Logits of the synthetic input "self-test"; the caller frees them. */
+static enum hr_status self_test(hrnet_model *model, float **out)
+{
+    return hr_api_answer(out, model->model, model->packs, SELF_TEST_SIZE, SELF_TEST_SIZE,
+                         "self-test");
 }
 
 hrnet_status hrnet_model_save(hrnet_model *model, const char *path, hrnet_file_format format)

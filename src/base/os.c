@@ -219,6 +219,12 @@ enum hr_status hr_os_make_folders(const char *path)
     return status;
 }
 
+char *hr_os_folder(const char *path)
+{
+    const size_t length = (size_t)(hr_os_base_name(path) - path);
+    return length ? hr_mem_strndup(path, length) : hr_mem_strdup(".");
+}
+
 const char *hr_os_base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -58,6 +58,8 @@ enum hr_status hr_os_walk(struct hr_names *out, const char *folder, bool recursi
 /* Creates the folder and its parents (mode 0777 & ~umask). */
 enum hr_status hr_os_make_folders(const char *path) HR_WARN_UNUSED;
 
+/* What is before the last '/', with it; "." where there is none.  Owned; NULL without memory. */
+char *hr_os_folder(const char *path);
 /* The part behind the last '/'. */
 const char *hr_os_base_name(const char *path);
 

@@ -5,7 +5,6 @@
  * moment and then sleeps on a condition variable, so that idle workers cost nothing. */
 #include "base/pool.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -140,15 +139,14 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Starts a worker that takes no signals: handlers of the program run on its own threads. */
-static bool start(struct worker *worker)
+int hr_thread_start(pthread_t *thread, void *(*fn)(void *), void *argument)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    const bool started = pthread_create(&worker->thread, NULL, work, worker) == 0;
+    const int error = pthread_create(thread, NULL, fn, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
+    return error;
 }
 
 static void await_workers(struct hr_pool *pool)
@@ -219,7 +217,7 @@ enum hr_status hr_pool_create(struct hr_pool **out, unsigned threads)
     for (unsigned i = 1; i < threads; i++) {
         struct worker *worker = &pool->workers[i];
         worker->pool = pool;
-        if (!start(worker)) {
+        if (hr_thread_start(&worker->thread, work, worker) != 0) {
             hr_pool_destroy(pool);
             return hr_fail(HR_E_MEMORY, "thread %u of %u could not be started", i + 1, threads);
         }

@@ -4,9 +4,14 @@
 #ifndef HR_BASE_POOL_H
 #define HR_BASE_POOL_H
 
+#include <pthread.h>
 #include <stddef.h>
 
 #include "base/status.h"
+
+/* Starts a thread that takes no signals: handlers of the program run on its own threads.  0, or an
+ * errno. */
+int hr_thread_start(pthread_t *thread, void *(*fn)(void *), void *argument) HR_WARN_UNUSED;
 
 struct hr_pool;
 

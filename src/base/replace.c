@@ -108,8 +108,7 @@ enum hr_status hr_replace_begin(struct hr_replace *r, const char *path)
  * folder; then the rename is as safe as they make it. */
 static void flush_folder(const char *path)
 {
-    const size_t size = (size_t)(hr_os_base_name(path) - path);
-    char *folder = hr_mem_strndup(size ? path : ".", size ? size : 1);
+    char *folder = hr_os_folder(path);
     const int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         (void)fsync(fd);

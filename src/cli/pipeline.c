@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "cli/inputs.h"
 
 #define RING 2
@@ -127,7 +128,7 @@ hrnet_status hr_pipeline_create(struct hr_pipeline **out, const struct hr_pipeli
             return HRNET_E_MEMORY;
         }
     }
-    p->started = pthread_create(&p->thread, NULL, produce, p) == 0;
+    p->started = hr_thread_start(&p->thread, produce, p) == 0;
     if (!p->started) {
         hr_pipeline_destroy(p);
         return (hrnet_status)hr_fail(HR_E_MEMORY, "the decoding thread could not be started");

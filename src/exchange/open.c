@@ -43,7 +43,6 @@ static enum hr_status settle_recipe(struct hr_store *weights, const struct hr_fo
 {
     const char *own = hr_store_meta(weights, "hrnet.recipe");
     struct hr_recipe recipe;
-    struct hr_text text = { 0 };
     if (own)
         HR_TRY(hr_recipe_parse(&recipe, own));
     else
@@ -51,12 +50,7 @@ static enum hr_status settle_recipe(struct hr_store *weights, const struct hr_fo
     fit_size(&recipe, is);
     fit_normalisation(&recipe, is);
     HR_TRY(hr_recipe_check(&recipe));
-    hr_recipe_print(&recipe, &text);
-    enum hr_status status = text.status;
-    if (status == HR_OK)
-        status = hr_store_set_meta(weights, "hrnet.recipe", hr_text_str(&text));
-    hr_text_fini(&text);
-    return status;
+    return hr_model_set_recipe(weights, &recipe);
 }
 
 /* ---- Opening ------------------------------------------------------------------------------- */
@@ -209,13 +203,6 @@ enum hr_status hr_exchange_open_memory(struct hr_model **out, const void *data, 
     return hr_model_open_memory(out, data, size, name, options);
 }
 
-/* The folder of a file: "." where the path has none. */
-static char *folder_of(const char *path)
-{
-    const size_t length = (size_t)(hr_os_base_name(path) - path);
-    return length ? hr_mem_strndup(path, length) : hr_mem_strdup(".");
-}
-
 enum hr_status hr_exchange_open(struct hr_model **out, const char *path,
                                 const struct hr_model_options *options)
 {
@@ -239,7 +226,7 @@ enum hr_status hr_exchange_open(struct hr_model **out, const char *path,
         hr_map_close(&map);
         return hr_model_open(out, path, options);
     }
-    char *folder = folder_of(path);
+    char *folder = hr_os_folder(path);
     const enum hr_status status =
         folder ? from_onnx(out, map.data, map.size, path, folder, options) : HR_E_MEMORY;
     hr_mem_free(folder);

@@ -88,6 +88,12 @@ static int put_text(const char *text, size_t size, void *json)
     return 0;
 }
 
+bool hr_recipe_same_normalisation(const struct hr_recipe *a, const struct hr_recipe *b)
+{
+    return a->scale == b->scale && memcmp(a->mean, b->mean, sizeof a->mean) == 0 &&
+           memcmp(a->deviation, b->deviation, sizeof a->deviation) == 0;
+}
+
 void hr_recipe_print(const struct hr_recipe *r, struct hr_text *json)
 {
     json_t *object =

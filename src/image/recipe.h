@@ -4,6 +4,7 @@
 #ifndef HR_IMAGE_RECIPE_H
 #define HR_IMAGE_RECIPE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -35,6 +36,9 @@ enum hr_status hr_recipe_named(struct hr_recipe *out, const char *name) HR_WARN_
 
 /* Checks ranges (finite, deviation > 0, sizes legal), naming the bad field. */
 enum hr_status hr_recipe_check(const struct hr_recipe *recipe) HR_WARN_UNUSED;
+
+/* Do they make the same numbers of an 8-bit crop? */
+bool hr_recipe_same_normalisation(const struct hr_recipe *a, const struct hr_recipe *b);
 
 /* JSON object text <-> recipe; unknown keys are refused by name. */
 enum hr_status hr_recipe_parse(struct hr_recipe *out, const char *json) HR_WARN_UNUSED;

@@ -552,7 +552,7 @@ static enum hr_status set_self_test(struct hr_store *store, const float *logits,
     return set_json(store, "hrnet.self_test", list);
 }
 
-static enum hr_status set_recipe(struct hr_store *store, const struct hr_recipe *recipe)
+enum hr_status hr_model_set_recipe(struct hr_store *store, const struct hr_recipe *recipe)
 {
     struct hr_text text = { 0 };
     hr_recipe_print(recipe, &text);
@@ -572,7 +572,7 @@ enum hr_status hr_model_metadata(const struct hr_model *m, struct hr_store *out)
         HR_TRY(hr_store_set_meta(out, "hrnet.published", m->published->name));
     if (m->head_untrained)
         HR_TRY(hr_store_set_meta(out, "hrnet.head", HEAD_UNTRAINED));
-    HR_TRY(set_recipe(out, &m->recipe));
+    HR_TRY(hr_model_set_recipe(out, &m->recipe));
     return m->labels.count ? set_labels(out, &m->labels) : HR_OK;
 }
 

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "session/session.h"
-#include "train/loader.h"
 #include "train/loss.h"
 
 /* The model's labels as the classes of a data set. */
@@ -34,7 +32,8 @@ static enum hr_status open_data(struct hr_dataset *set, const struct hr_model *m
     return status;
 }
 
-static void count(struct hr_evaluation *e, const float *logits, const struct hr_batch *batch)
+void hr_evaluation_count(struct hr_evaluation *e, const float *logits, const struct hr_batch *batch,
+                         double loss)
 {
     for (size_t i = 0; i < batch->n; i++) {
         size_t top[5];
@@ -43,14 +42,16 @@ static void count(struct hr_evaluation *e, const float *logits, const struct hr_
         e->top1 += top[0] == truth;
         for (size_t j = 0; j < k; j++)
             e->top5 += top[j] == truth;
-        e->confusion[truth * e->classes + top[0]]++;
+        if (e->confusion)
+            e->confusion[truth * e->classes + top[0]]++;
     }
+    e->loss += loss * (double)batch->n;
     e->pictures += batch->n;
 }
 
-static enum hr_status run(struct hr_evaluation *e, struct hr_session *session,
-                          struct hr_loader *loader, float *logits,
-                          const struct hr_evaluate_options *o, size_t all)
+enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *session,
+                                 struct hr_loader *loader, float *logits,
+                                 const struct hr_evaluate_options *options, size_t all)
 {
     const struct hr_loss loss = { .kind = HR_LOSS_CROSS_ENTROPY };
     struct hr_batch batch;
@@ -62,9 +63,8 @@ static enum hr_status run(struct hr_evaluation *e, struct hr_session *session,
         const struct hr_loss_batch b = {
             .n = batch.n, .classes = e->classes, .logits = logits, .labels = batch.labels
         };
-        e->loss += hr_loss_value(&loss, &b, NULL, 1.0) * (double)batch.n;
-        count(e, logits, &batch);
-        if (o->observer && !o->observer(o->context, e->pictures, all))
+        hr_evaluation_count(e, logits, &batch, hr_loss_value(&loss, &b, NULL, 1.0));
+        if (options && options->observer && !options->observer(options->context, e->pictures, all))
             return hr_fail(HR_E_CANCELLED, "stopped after %zu of %zu pictures", e->pictures, all);
     }
     e->loss /= (double)e->pictures;
@@ -101,7 +101,7 @@ enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_model *model,
         status = logits && e.confusion ? HR_OK : HR_E_MEMORY;
     }
     if (status == HR_OK)
-        status = run(&e, session, loader, logits, options, set.paths.count);
+        status = hr_evaluation_run(&e, session, loader, logits, options, set.paths.count);
     if (status == HR_OK) {
         *out = e;
         e.confusion = NULL;

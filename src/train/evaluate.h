@@ -6,6 +6,8 @@
 #include "image/recipe.h"
 #include "model/model.h"
 #include "plan/pack.h"
+#include "session/session.h"
+#include "train/loader.h"
 
 struct hr_evaluate_options {
     const char *data, *root; /* hr_dataset_open's; folders are classes by the model's labels */
@@ -22,6 +24,17 @@ struct hr_evaluation {
     double loss;                          /* mean cross entropy */
     uint64_t *confusion;                  /* [truth][answer], owned (hr_mem_free) */
 };
+
+/* Counts one batch that cost `loss` in the mean.  While counting, e->loss is a sum over pictures
+ * and e->confusion may be NULL. */
+void hr_evaluation_count(struct hr_evaluation *e, const float *logits, const struct hr_batch *batch,
+                         double loss);
+/* Counts an epoch of the loader through the session; logits [batch][classes] is scratch.  Uses the
+ * observer of the options, which may be NULL, and `all` for it. */
+enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *session,
+                                 struct hr_loader *loader, float *logits,
+                                 const struct hr_evaluate_options *options,
+                                 size_t all) HR_WARN_UNUSED;
 
 /* HR_E_MISMATCH for a class that the model does not know; HR_E_CANCELLED when the observer stopped
  * it.  On failure *out is untouched. */

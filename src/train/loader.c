@@ -4,9 +4,10 @@
 #include "train/loader.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/pool.h"
 
 #define RING 3 /* batches: the one in use, the next, and one to even things out */
 
@@ -95,15 +96,11 @@ static void *worker(void *context)
 
 static enum hr_status start_threads(struct hr_loader *l)
 {
-    sigset_t all, before;
     int error = 0;
-    sigfillset(&all); /* handlers of the program run on its own threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (error == 0 && l->started < l->options.threads) {
-        error = pthread_create(&l->threads[l->started], NULL, worker, l);
+        error = hr_thread_start(&l->threads[l->started], worker, l);
         l->started += error == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return hr_fail(HR_E_MEMORY, "cannot start a thread to load pictures: %s", strerror(error));
     return HR_OK;

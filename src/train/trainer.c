@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "session/session.h"
 #include "train/checkpoint.h"
+#include "train/evaluate.h"
 #include "train/loader.h"
 
 #define MOMENTUM 0.9f /* of running statistics */
@@ -32,12 +33,6 @@ struct trainer {
     struct hr_text what;
     double best_top1;
     uint64_t first_epoch;
-};
-
-/* Sums over an epoch. */
-struct tally {
-    double loss;
-    size_t pictures, top1, top5;
 };
 
 /* ---- Setting up ---- */
@@ -231,29 +226,6 @@ static void tear_down(struct trainer *t)
     hr_dataset_fini(&t->validation);
 }
 
-/* ---- Counting ---- */
-
-static void count_right(struct tally *tally, const float *logits, const int32_t *labels, size_t n,
-                        size_t classes)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t top[5];
-        const size_t k = hr_top_k(top, 5, logits + i * classes, classes);
-        tally->top1 += top[0] == (size_t)labels[i];
-        for (size_t j = 0; j < k; j++)
-            tally->top5 += top[j] == (size_t)labels[i];
-    }
-    tally->pictures += n;
-}
-
-static struct hr_loss_batch loss_batch(const struct trainer *t, const struct hr_batch *batch)
-{
-    return (struct hr_loss_batch){ .n = batch->n,
-                                   .classes = (size_t)t->train.class_count,
-                                   .logits = t->logits,
-                                   .labels = batch->labels };
-}
-
 /* ---- A step ---- */
 
 /* What is wrong, in words, and what is still good. */
@@ -280,12 +252,14 @@ static enum hr_status went_wrong(struct trainer *t, const struct hr_batch *batch
 }
 
 static enum hr_status step(struct trainer *t, const struct hr_batch *batch, uint64_t epoch,
-                           size_t index, struct tally *tally)
+                           size_t index, struct hr_evaluation *tally)
 {
     const struct hr_loss loss = { .kind = HR_LOSS_CROSS_ENTROPY,
                                   .smoothing = t->options->smoothing };
     hr_tape_forward(t->tape, t->params, batch->n, batch->x, t->logits);
-    const struct hr_loss_batch b = loss_batch(t, batch);
+    const struct hr_loss_batch b = {
+        .n = batch->n, .classes = tally->classes, .logits = t->logits, .labels = batch->labels
+    };
     const double value = hr_loss_value(&loss, &b, t->dlogits, 1.0);
     hr_tape_backward(t->tape, t->params, t->dlogits, t->gradients, NULL);
     const double norm = hr_optim_norm(t->optim, t->gradients, t->pool);
@@ -294,14 +268,13 @@ static enum hr_status step(struct trainer *t, const struct hr_batch *batch, uint
     const uint64_t at = epoch * hr_loader_batches(t->loader) + index;
     hr_optim_step(t->optim, t->params, t->gradients, norm, hr_schedule_rate(&t->schedule, at),
                   t->pool);
-    tally->loss += value * (double)batch->n;
-    count_right(tally, t->logits, batch->labels, batch->n, b.classes);
+    hr_evaluation_count(tally, t->logits, batch, value);
     return HR_OK;
 }
 
 /* ---- An epoch ---- */
 
-static bool tell(struct trainer *t, const struct tally *tally, struct hr_train_progress *p)
+static bool tell(struct trainer *t, const struct hr_evaluation *tally, struct hr_train_progress *p)
 {
     p->epochs = t->options->epochs;
     p->steps = hr_loader_batches(t->loader);
@@ -319,7 +292,7 @@ static enum hr_status stopped(const struct trainer *t)
     return hr_fail(HR_E_CANCELLED, "stopped; %s is what is done so far", t->options->folder);
 }
 
-static enum hr_status run_epoch(struct trainer *t, uint64_t epoch, struct tally *tally)
+static enum hr_status run_epoch(struct trainer *t, uint64_t epoch, struct hr_evaluation *tally)
 {
     struct hr_batch batch;
     size_t index = 0;
@@ -334,24 +307,9 @@ static enum hr_status run_epoch(struct trainer *t, uint64_t epoch, struct tally 
     }
 }
 
-static enum hr_status run_validation(struct trainer *t, struct hr_session *session,
-                                     struct tally *tally)
-{
-    const struct hr_loss loss = { .kind = HR_LOSS_CROSS_ENTROPY };
-    struct hr_batch batch;
-    for (hr_loader_start(t->validator, 0);;) {
-        HR_TRY(hr_loader_next(t->validator, &batch));
-        if (batch.n == 0)
-            return HR_OK;
-        hr_session_run(session, batch.x, batch.n, t->logits);
-        const struct hr_loss_batch b = loss_batch(t, &batch);
-        tally->loss += hr_loss_value(&loss, &b, NULL, 1.0) * (double)batch.n;
-        count_right(tally, t->logits, batch.labels, batch.n, b.classes);
-    }
-}
-
 /* With the network as inference runs it: the same code, the same bits. */
-static enum hr_status validate(struct trainer *t, struct hr_model *model, struct tally *tally)
+static enum hr_status validate(struct trainer *t, struct hr_model *model,
+                               struct hr_evaluation *seen)
 {
     const struct hr_session_options options = { .threads = t->options->threads,
                                                 .batch = t->options->batch,
@@ -362,7 +320,7 @@ static enum hr_status validate(struct trainer *t, struct hr_model *model, struct
     if (status == HR_OK)
         status = hr_session_create(&session, model, packs, &options);
     if (status == HR_OK)
-        status = run_validation(t, session, tally);
+        status = hr_evaluation_run(seen, session, t->validator, t->logits, NULL, 0);
     hr_session_destroy(session);
     hr_packs_destroy(packs);
     return status;
@@ -381,10 +339,11 @@ static enum hr_status save(struct trainer *t, const struct hr_model *model, uint
     return hr_checkpoint_save(&c, t->state, t->tape, t->params, t->optim);
 }
 
-static enum hr_status end_epoch(struct trainer *t, uint64_t epoch, const struct tally *tally)
+static enum hr_status end_epoch(struct trainer *t, uint64_t epoch,
+                                const struct hr_evaluation *tally)
 {
     struct hr_model *model = NULL;
-    struct tally seen = { 0 };
+    struct hr_evaluation seen = { .classes = (size_t)t->train.class_count };
     struct hr_train_progress p = { .epoch = epoch + 1,
                                    .step = hr_loader_batches(t->loader),
                                    .epoch_end = true,
@@ -392,7 +351,7 @@ static enum hr_status end_epoch(struct trainer *t, uint64_t epoch, const struct 
     HR_TRY(hr_checkpoint_model(&model, t->tape, t->params, t->row->name, &t->recipe, &t->labels));
     enum hr_status status = p.validated ? validate(t, model, &seen) : HR_OK;
     if (status == HR_OK && p.validated) {
-        p.validation_loss = seen.loss / (double)seen.pictures;
+        p.validation_loss = seen.loss;
         p.top1 = (double)seen.top1 / (double)seen.pictures;
         p.top5 = (double)seen.top5 / (double)seen.pictures;
         p.best = p.top1 >= t->best_top1; /* the later of equals, as PaddleClas does */
@@ -411,7 +370,7 @@ enum hr_status hr_train(const struct hr_train_options *options, hr_train_observe
     struct trainer t = { .options = options, .observer = observer, .context = context };
     enum hr_status status = set_up(&t);
     for (uint64_t epoch = t.first_epoch; status == HR_OK && epoch < options->epochs; epoch++) {
-        struct tally tally = { 0 };
+        struct hr_evaluation tally = { .classes = (size_t)t.train.class_count };
         status = run_epoch(&t, epoch, &tally);
         if (status == HR_OK)
             status = end_epoch(&t, epoch, &tally);
