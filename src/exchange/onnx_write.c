@@ -300,40 +300,6 @@ static void emit_norm(struct writer *w, const struct hr_node *node)
     set_number(w, n, "epsilon", node->attr.epsilon);
 }
 
-static void emit_plain(struct writer *w, const struct hr_node *node, const char *op)
-{
-    char *in[HR_MAX_INPUTS];
-    for (int i = 0; i < node->input_count; i++)
-        in[i] = in_name(w, node, i);
-    (void)add_node(w, op, out_name(w, node), in, (size_t)node->input_count);
-}
-
-static void emit_relu(struct writer *w, const struct hr_node *node)
-{
-    emit_plain(w, node, "Relu");
-}
-
-static void emit_add(struct writer *w, const struct hr_node *node)
-{
-    emit_plain(w, node, "Add");
-}
-
-static void emit_sigmoid(struct writer *w, const struct hr_node *node)
-{
-    emit_plain(w, node, "Sigmoid");
-}
-
-/* [n,c,h,w] * [n,c,1,1] */
-static void emit_scale(struct writer *w, const struct hr_node *node)
-{
-    emit_plain(w, node, "Mul");
-}
-
-static void emit_global_pool(struct writer *w, const struct hr_node *node)
-{
-    emit_plain(w, node, "GlobalAveragePool");
-}
-
 /* Pixel dst / factor, rounded down: said in full, since the defaults differ between opsets. */
 static void emit_upsample(struct writer *w, const struct hr_node *node)
 {
@@ -391,23 +357,40 @@ static void emit_linear(struct writer *w, const struct hr_node *node)
         set_integers(w, n, "kernel_shape", (int64_t[]){ 1, 1 }, 2);
 }
 
-typedef void emit_fn(struct writer *w, const struct hr_node *node);
-static emit_fn *const emit_of[HR_OP_COUNT] = {
-    [HR_OP_CONV] = emit_conv,
-    [HR_OP_BATCH_NORM] = emit_norm,
-    [HR_OP_RELU] = emit_relu,
-    [HR_OP_ADD] = emit_add,
-    [HR_OP_UPSAMPLE] = emit_upsample,
-    [HR_OP_SUM] = NULL, /* made by rewrites, of operators above */
-    [HR_OP_GLOBAL_POOL] = emit_global_pool,
-    [HR_OP_LINEAR] = emit_linear,
-    [HR_OP_SIGMOID] = emit_sigmoid,
-    [HR_OP_SCALE] = emit_scale,
+/* An operator has a function, or is said by its type and its inputs. */
+static const struct row {
+    void (*emit)(struct writer *w, const struct hr_node *node);
+    const char *type;
+} rows[HR_OP_COUNT] = {
+    [HR_OP_CONV] = { .emit = emit_conv },
+    [HR_OP_BATCH_NORM] = { .emit = emit_norm },
+    [HR_OP_RELU] = { .type = "Relu" },
+    [HR_OP_ADD] = { .type = "Add" },
+    [HR_OP_UPSAMPLE] = { .emit = emit_upsample },
+    [HR_OP_SUM] = { 0 }, /* made by rewrites, of operators above */
+    [HR_OP_GLOBAL_POOL] = { .type = "GlobalAveragePool" },
+    [HR_OP_LINEAR] = { .emit = emit_linear },
+    [HR_OP_SIGMOID] = { .type = "Sigmoid" },
+    [HR_OP_SCALE] = { .type = "Mul" }, /* [n,c,h,w] * [n,c,1,1] */
 };
 
 bool hr_onnx_can_write(enum hr_op op)
 {
-    return emit_of[op] != NULL;
+    return rows[op].emit || rows[op].type;
+}
+
+static void emit(struct writer *w, const struct hr_node *node)
+{
+    const struct row *row = &rows[node->op];
+    char *in[HR_MAX_INPUTS];
+    for (int i = 0; i < node->input_count; i++)
+        in[i] = in_name(w, node, i);
+    if (row->emit)
+        row->emit(w, node);
+    else if (row->type)
+        (void)add_node(w, row->type, out_name(w, node), in, (size_t)node->input_count);
+    else
+        stick(w, hr_fail(HR_E_INTERNAL, "%s: %s is not written", node->name, hr_op_name(node->op)));
 }
 
 /* ---- The graph ----------------------------------------------------------------------------- */
@@ -543,14 +526,8 @@ static void add_graph(struct writer *w, const struct hr_recipe *recipe)
     add_input(w);
     if (w->options->preprocess)
         add_preprocessing(w, recipe);
-    for (size_t i = 0; i < w->graph->node_count && w->status == HR_OK; i++) {
-        const struct hr_node *node = &w->graph->nodes[i];
-        if (emit_of[node->op])
-            emit_of[node->op](w, node);
-        else
-            stick(w, hr_fail(HR_E_INTERNAL, "%s: %s is not written", node->name,
-                             hr_op_name(node->op)));
-    }
+    for (size_t i = 0; i < w->graph->node_count && w->status == HR_OK; i++)
+        emit(w, &w->graph->nodes[i]);
     add_output(w);
 }
 

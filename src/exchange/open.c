@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "exchange/onnx.h"
 #include "exchange/program.h"
+#include "model/model_metadata.h"
 
 /* ---- Recipes ------------------------------------------------------------------------------- */
 

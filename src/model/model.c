@@ -4,16 +4,15 @@
 #include "model/model.h"
 #include "model/imagenet_names.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
+#include "model/model_metadata.h"
 #include "model/topology.h"
 
 #define FILE_VERSION   "1" /* of our metadata */
@@ -55,33 +54,6 @@ void hr_model_unref(struct hr_model *model)
 
 /* ---- Labels ---- */
 
-static enum hr_status labels_from_json(struct hr_labels *out, const char *text)
-{
-    json_t *list = json_loads(text, 0, NULL), *item;
-    enum hr_status status = HR_OK;
-    size_t i;
-    if (!json_is_array(list)) {
-        json_decref(list);
-        return hr_fail(HR_E_FORMAT, "metadata hrnet.labels is no JSON list");
-    }
-    const char **names = hr_mem_alloc(json_array_size(list), sizeof *names);
-    if (!names)
-        status = HR_E_MEMORY;
-    json_array_foreach(list, i, item)
-    {
-        if (status == HR_OK && !json_is_string(item))
-            status = hr_fail(HR_E_FORMAT, "metadata hrnet.labels: entry %zu is no text", i);
-        if (status != HR_OK)
-            break;
-        names[i] = json_string_value(item);
-    }
-    if (status == HR_OK)
-        status = hr_labels_copy(out, names, json_array_size(list));
-    hr_mem_free(names);
-    json_decref(list);
-    return status;
-}
-
 static enum hr_status settle_labels(struct hr_model *m, const struct hr_model_options *o,
                                     const struct hr_store *file)
 {
@@ -89,7 +61,7 @@ static enum hr_status settle_labels(struct hr_model *m, const struct hr_model_op
     if (o->labels)
         HR_TRY(hr_labels_copy(&m->labels, (const char *const *)o->labels->names, o->labels->count));
     else if (own && !m->match.head_replaced)
-        HR_TRY(labels_from_json(&m->labels, own));
+        HR_TRY(hr_labels_from_json(&m->labels, own));
     else if (m->match.classes == 1000)
         HR_TRY(hr_labels_imagenet(&m->labels));
     if (m->labels.count != 0 && m->labels.count != (size_t)m->match.classes)
@@ -169,33 +141,6 @@ static enum hr_status settle_head(struct hr_model *m, const struct hr_store *fil
 
 /* ---- Our own metadata ---- */
 
-static enum hr_status read_self_test(struct hr_model *m, const struct hr_store *file)
-{
-    const char *text = hr_store_meta(file, "hrnet.self_test");
-    json_t *list, *item;
-    size_t i;
-    bool valid = true;
-    if (!text || m->match.head_replaced)
-        return HR_OK;
-    list = json_loads(text, 0, NULL);
-    valid = json_is_array(list) && json_array_size(list) == (size_t)m->match.classes;
-    if (valid && !(m->self_test = hr_mem_alloc((size_t)m->match.classes, sizeof(float)))) {
-        json_decref(list);
-        return HR_E_MEMORY;
-    }
-    json_array_foreach(list, i, item)
-    {
-        valid = valid && json_is_number(item);
-        if (!valid)
-            break;
-        m->self_test[i] = (float)json_number_value(item);
-    }
-    json_decref(list);
-    return valid ? HR_OK
-                 : hr_fail(HR_E_FORMAT, "metadata hrnet.self_test is no list of %d numbers",
-                           m->match.classes);
-}
-
 /* What our own file says of itself must agree with its tensors, or is a word that we know. */
 static enum hr_status check_said(const struct hr_store *file, const char *key, const char *is)
 {
@@ -223,6 +168,7 @@ static enum hr_status read_own(struct hr_model *m, const struct hr_store *file)
 {
     const char *version = hr_store_meta(file, "hrnet.version");
     const char *checksum = hr_store_meta(file, "hrnet.checksum");
+    const char *self_test = hr_store_meta(file, "hrnet.self_test");
     char classes[16];
     if (!version)
         return HR_OK;
@@ -238,7 +184,9 @@ static enum hr_status read_own(struct hr_model *m, const struct hr_store *file)
     HR_TRY(read_fuse_order(m, file));
     if (checksum && !m->match.head_replaced && !(m->checksum = hr_mem_strdup(checksum)))
         return HR_E_MEMORY;
-    return read_self_test(m, file);
+    if (!self_test || m->match.head_replaced)
+        return HR_OK;
+    return hr_self_test_from_json(&m->self_test, self_test, m->match.classes);
 }
 
 /* ---- Opening ---- */
@@ -516,53 +464,6 @@ enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65])
 
 /* ---- Saving ---- */
 
-static enum hr_status set_json(struct hr_store *store, const char *key, json_t *value)
-{
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    const enum hr_status status =
-        text ? hr_store_set_meta(store, key, text) : hr_fail(HR_E_MEMORY, "out of memory");
-    free(text);
-    json_decref(value);
-    return status;
-}
-
-static enum hr_status set_labels(struct hr_store *store, const struct hr_labels *labels)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < labels->count; i++) {
-        if (json_array_append_new(list, json_string(labels->names[i])) != 0) {
-            json_decref(list);
-            return hr_utf8_valid(labels->names[i], strlen(labels->names[i]))
-                       ? hr_fail(HR_E_MEMORY, "out of memory")
-                       : hr_fail(HR_E_FORMAT, "label %zu is not UTF-8", i);
-        }
-    }
-    return set_json(store, "hrnet.labels", list);
-}
-
-static enum hr_status set_self_test(struct hr_store *store, const float *logits, int classes)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < classes; i++) {
-        if (json_array_append_new(list, json_real((double)logits[i])) != 0) {
-            json_decref(list);
-            return hr_fail(HR_E_MEMORY, "out of memory");
-        }
-    }
-    return set_json(store, "hrnet.self_test", list);
-}
-
-enum hr_status hr_model_set_recipe(struct hr_store *store, const struct hr_recipe *recipe)
-{
-    struct hr_text text = { 0 };
-    hr_recipe_print(recipe, &text);
-    enum hr_status status = text.status;
-    if (status == HR_OK)
-        status = hr_store_set_meta(store, "hrnet.recipe", hr_text_str(&text));
-    hr_text_fini(&text);
-    return status;
-}
-
 enum hr_status hr_model_metadata(const struct hr_model *m, struct hr_store *out)
 {
     HR_TRY(hr_store_set_meta(out, "hrnet.architecture", hr_model_architecture(m)));
@@ -573,7 +474,7 @@ enum hr_status hr_model_metadata(const struct hr_model *m, struct hr_store *out)
     if (m->head_untrained)
         HR_TRY(hr_store_set_meta(out, "hrnet.head", HEAD_UNTRAINED));
     HR_TRY(hr_model_set_recipe(out, &m->recipe));
-    return m->labels.count ? set_labels(out, &m->labels) : HR_OK;
+    return m->labels.count ? hr_model_set_labels(out, &m->labels) : HR_OK;
 }
 
 /* What makes a file our own. */
@@ -588,7 +489,7 @@ static enum hr_status set_own_metadata(struct hr_store *store, const struct hr_m
     HR_TRY(hr_store_set_meta(store, "hrnet.precision", "fp32"));
     HR_TRY(hr_store_set_meta(store, "hrnet.checksum", checksum));
     HR_TRY(hr_model_metadata(m, store));
-    return self_test ? set_self_test(store, self_test, m->match.classes) : HR_OK;
+    return self_test ? hr_model_set_self_test(store, self_test, m->match.classes) : HR_OK;
 }
 
 enum hr_status hr_model_save(const struct hr_model *model, const char *path, enum hr_format format,

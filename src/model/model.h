@@ -67,9 +67,6 @@ enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t h
  */
 enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65]) HR_WARN_UNUSED;
 
-/* Puts a recipe into a store's metadata. */
-enum hr_status hr_model_set_recipe(struct hr_store *store,
-                                   const struct hr_recipe *recipe) HR_WARN_UNUSED;
 /* What a file of any format should say beside the weights, as metadata of docs/formats.md:
  * architecture, fuse order, recipe, labels, published name, an untrained head. */
 enum hr_status hr_model_metadata(const struct hr_model *model, struct hr_store *out) HR_WARN_UNUSED;
