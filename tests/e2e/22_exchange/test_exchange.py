@@ -1,34 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs of other programs through every command, without any other program."""
 import json
-import os
-import pathlib
-import subprocess
 
 import numpy as np
 import pytest
 
-PROGRAM = os.environ["HRNET_PROGRAM"]
-TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
+from exchange_program import TESTS, bad, good, logits, run
+
 CAT = TESTS / "data" / "pictures" / "cat_420.jpg"
-
-
-def run(*args):
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "HRNET_PROGRESS": "none"}
-    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, env=environment, text=True)
-
-
-def good(*args):
-    result = run(*args)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def bad(code, word, *args):
-    result = run(*args)
-    assert result.returncode == code, (result.returncode, result.stderr)
-    assert word in result.stderr, result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +18,6 @@ def folder(tmp_path_factory):
     good("convert", "synthetic:hrnet_w18_small", folder / "m.safetensors", "--classes", 5,
          "--labels", labels, "--recipe", "pillow", "--size", 64)
     return folder
-
-
-def logits(folder, model, x):
-    np.save(folder / "x.npy", x)
-    good("run", model, "-i", folder / "x.npy", "-o", folder / "y.npy")
-    return np.load(folder / "y.npy")
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +34,7 @@ def test_what_is_exported_is_the_model(folder, x, form):
     path = folder / "m.onnx"
     said = good("export", folder / "m.safetensors", "-o", path, "--force", *form)
     assert "read back" in said
-    want, got = logits(folder, folder / "m.safetensors", x), logits(folder, path, x)
+    want, got = logits(folder / "m.safetensors", x, folder), logits(path, x, folder)
     if "--fold" in form:
         assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
     else:
@@ -80,15 +53,15 @@ def test_half_weights_halve_the_file(folder, x):
     good("export", folder / "m.safetensors", "-o", folder / "h.onnx", "--half")
     good("export", folder / "m.safetensors", "-o", folder / "f.onnx")
     assert (folder / "h.onnx").stat().st_size < 0.55 * (folder / "f.onnx").stat().st_size
-    want, got = logits(folder, folder / "m.safetensors", x), logits(folder, folder / "h.onnx", x)
+    want, got = logits(folder / "m.safetensors", x, folder), logits(folder / "h.onnx", x, folder)
     assert 0 < np.abs(got - want).max() < 5e-3 * np.abs(want).max()
 
 
 def test_a_graph_goes_where_a_model_goes(folder, x):
     good("export", folder / "m.safetensors", "-o", folder / "g.onnx")
     good("convert", folder / "g.onnx", folder / "g.pdparams")
-    want = logits(folder, folder / "m.safetensors", x)
-    assert np.array_equal(logits(folder, folder / "g.pdparams", x), want)
+    want = logits(folder / "m.safetensors", x, folder)
+    assert np.array_equal(logits(folder / "g.pdparams", x, folder), want)
     assert "91" in good("plan", folder / "g.onnx", "--threads", 1)
     assert json.loads(good("bench", folder / "g.onnx", "--json", "--duration", "0.1", "--warmup",
                            "0").splitlines()[-1])["runs"] >= 5
@@ -97,14 +70,14 @@ def test_a_graph_goes_where_a_model_goes(folder, x):
 def test_a_graph_that_the_zoo_does_not_have_runs(folder):
     graph = TESTS / "fuzz" / "corpus" / "onnx" / "branches.onnx"
     x = np.random.default_rng(2).normal(size=(3, 3, 8, 8)).astype(np.float32)
-    all_three = logits(folder, graph, x)
+    all_three = logits(graph, x, folder)
     assert all_three.shape == (3, 4)
-    assert np.array_equal(logits(folder, graph, x[1:2]), all_three[1:2])
-    assert logits(folder, graph, np.zeros((1, 3, 24, 40), np.float32)).shape == (1, 4)
+    assert np.array_equal(logits(graph, x[1:2], folder), all_three[1:2])
+    assert logits(graph, np.zeros((1, 3, 24, 40), np.float32), folder).shape == (1, 4)
     info = json.loads(good("info", graph, "--json"))
     assert info["architecture"] == "graph" and info["recipe"]["crop_height"] == 8
     good("export", graph, "-o", folder / "again.onnx")
-    assert np.array_equal(logits(folder, folder / "again.onnx", x), all_three)
+    assert np.array_equal(logits(folder / "again.onnx", x, folder), all_three)
     bad(3, "hrnet export", "convert", graph, folder / "no.pdparams")
     bad(3, "HRNet_W18_C was asked for", "info", "HRNet_W18_C", "--weights", graph)
 

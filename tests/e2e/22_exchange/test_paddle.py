@@ -3,45 +3,19 @@
 HRNet_W18_C with 10 classes and the synthetic weights) give the numbers that its own engine gave."""
 import json
 import lzma
-import os
-import pathlib
 import shutil
 import struct
-import subprocess
 
 import numpy as np
 import pytest
 
-PROGRAM = os.environ["HRNET_PROGRAM"]
-DATA = pathlib.Path(os.environ["HRNET_TESTS"]) / "data" / "paddle"
-CAT = pathlib.Path(os.environ["HRNET_TESTS"]) / "data" / "pictures" / "cat_420.jpg"
+from exchange_program import TESTS, bad, good, logits
+
+DATA = TESTS / "data" / "paddle"
+CAT = TESTS / "data" / "pictures" / "cat_420.jpg"
 EXPECTED = json.loads((DATA / "expected_inference.json").read_text())
 FILES = {"legacy_jit": "inference.pdmodel", "legacy_jit_softmax": "inference.pdmodel",
          "pir_jit": "inference.json", "pir_jit_softmax": "inference.json"}
-
-
-def run(*args):
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "HRNET_PROGRESS": "none"}
-    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, env=environment, text=True)
-
-
-def good(*args):
-    result = run(*args)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def bad(code, word, *args):
-    result = run(*args)
-    assert result.returncode == code, (result.returncode, result.stderr)
-    assert word in result.stderr, result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-
-
-def logits(model, x, folder):
-    np.save(folder / "x.npy", x)
-    good("run", model, "-i", folder / "x.npy", "-o", folder / "y.npy")
-    return np.load(folder / "y.npy")
 
 
 def tensors(path):
@@ -175,6 +149,6 @@ def test_what_cannot_be_written_is_said(folder, tmp_path):
     source = folder / "w.safetensors"
     bad(3, "ONNX only", "export", source, "-o", tmp_path / "x.pdmodel", "--fold")
     bad(2, "no known suffix", "export", source, "-o", tmp_path / "x.pb")
-    graph = pathlib.Path(os.environ["HRNET_TESTS"]) / "fuzz" / "corpus" / "onnx" / "squeeze.onnx"
+    graph = TESTS / "fuzz" / "corpus" / "onnx" / "squeeze.onnx"
     bad(3, "a bias of its own is written to ONNX only", "export", graph, "-o", tmp_path / "x.json")
     assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 """Our files in other frameworks, theirs in ours: logits within 1e-4 of the largest.  Each test needs
 one framework of tools/peers and is skipped without it."""
 import importlib.util
-import os
 import pathlib
 import subprocess
 import sys
@@ -10,22 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-PROGRAM = os.environ["HRNET_PROGRAM"]
-TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
+from exchange_program import good, logits
+
 CLOSE = 1e-4
-
-
-def good(*args):
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "HRNET_PROGRESS": "none"}
-    result = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, env=environment, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def logits(model, x, folder):
-    np.save(folder / "x.npy", x)
-    good("run", model, "-i", folder / "x.npy", "-o", folder / "y.npy")
-    return np.load(folder / "y.npy")
 
 
 def close(got, want):
