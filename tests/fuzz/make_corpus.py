@@ -6,6 +6,7 @@ Weight files come from Python's own pickle and zipfile and from NumPy; PyTorch's
 stand-ins of its classes, so that no PyTorch is needed.  Each file of FOLDER/TARGET/seed_* is small.
 What fuzzing found lies beside them in corpus/TARGET under other names."""
 import collections
+import gzip
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import struct
 import sys
 import types
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -208,7 +210,21 @@ def texts():
          "deviation": [.229, .224, .225]}).encode())
 
 
+def frames():
+    """Messages of gRPC: plain, empty, gzip, zlib, marked compressed and not, too long."""
+    def message(flag, body):
+        return struct.pack(">BI", flag, len(body)) + body
+    put("frame", "plain", message(0, b"hello") + message(0, b"") + message(0, b"x" * 300))
+    put("frame", "gzip", message(1, gzip.compress(b"hello " * 50, mtime=0)) + message(0, b"a"))
+    put("frame", "zlib", message(1, zlib.compress(b"hello " * 50)))
+    put("frame", "bomb", message(1, zlib.compress(bytes(100000))))
+    put("frame", "long", message(0, b"")[:1] + b"\xff\xff\xff\xff")
+    put("frame", "timeout", b"99999999H")
+    put("frame", "percent", b"50%25 %C3%BC")
+
+
 weights()
 pickles()
 arrays()
 texts()
+frames()
