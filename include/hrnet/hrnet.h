@@ -77,6 +77,11 @@ HRNET_API unsigned hrnet_cpu_count(void);
 /** Measured peak of one core of instruction set `isa` (NULL: the best), in GFLOP/s fp32; takes
  *  about 50 ms.  `threads` cores at once; the sum is returned.  0 for an unknown isa. */
 HRNET_API double hrnet_cpu_peak_gflops(const char *isa, unsigned threads);
+/** Measured rate at which `threads` cores together read a block of `bytes` over and over with the
+ *  loads of `isa` (NULL: the best), in GB/s: of memory if the block is far larger than the caches,
+ *  of a cache if it fits.  Takes about 20 ms more than making the block.  0 without memory, for an
+ *  unknown isa, or for less than 512 bytes a thread. */
+HRNET_API double hrnet_cpu_read_gbytes(const char *isa, size_t bytes, unsigned threads);
 
 /* ---- The zoo ------------------------------------------------------------------------------ */
 
@@ -295,7 +300,9 @@ struct hrnet_step_info {
     int64_t in[4], out[4];  /**< NCHW; missing dimensions are 0 */
     uint64_t multiply_adds; /**< whole batch */
     uint64_t weight_bytes, activation_bytes;
-    int at_peak; /**< nonzero at the step where most memory is in use */
+    int at_peak;   /**< nonzero at the step where most memory is in use */
+    uint64_t work; /**< multiply-adds that its kernel needs, transforms included: fewer than
+                        multiply_adds with Winograd */
 };
 HRNET_API hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
                                           struct hrnet_step_info *out);

@@ -5,8 +5,6 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
-#include "base/os.h"
-#include "base/pool.h"
 #include "kernel/kernel.h"
 #include "model/zoo.h"
 
@@ -189,62 +187,6 @@ const char *hrnet_cpu_isa(void)
 unsigned hrnet_cpu_count(void)
 {
     return hr_cpu_count();
-}
-
-struct peak_run {
-    const struct hr_kernels *kernels;
-    size_t iterations;
-    double operations[HRNET_MAX_THREADS];
-    float sink[HRNET_MAX_THREADS];
-};
-
-static void peak_task(void *context, size_t task, size_t task_count)
-{
-    struct peak_run *run = context;
-    (void)task_count;
-    run->operations[task] = run->kernels->fma_peak(run->iterations, &run->sink[task]);
-}
-
-/* Best of a few rounds of about 10 ms. */
-static double measure_peak(struct peak_run *run, struct hr_pool *pool, unsigned threads)
-{
-    double best = 0;
-    run->iterations = 20000;
-    for (int round = 0; round < 6; round++) {
-        const uint64_t start = hr_os_now_ns();
-        hr_pool_run(pool, peak_task, run, threads);
-        const double elapsed = (double)(hr_os_now_ns() - start);
-        double operations = 0;
-        for (unsigned t = 0; t < threads; t++)
-            operations += run->operations[t];
-        if (elapsed < 5e6) {
-            run->iterations *= 4;
-            round--;
-            continue;
-        }
-        best = operations / elapsed > best ? operations / elapsed : best;
-    }
-    return best;
-}
-
-double hrnet_cpu_peak_gflops(const char *isa, unsigned threads)
-{
-    uint32_t flags;
-    struct hr_pool *pool = NULL;
-    struct hr_kernels kernels;
-    double gflops = 0;
-    if (threads < 1 || threads > HRNET_MAX_THREADS || hr_api_cpu_flags(isa, &flags) != HR_OK)
-        return 0;
-    struct peak_run *run = hr_mem_alloc(1, sizeof *run);
-    if (!run)
-        return 0;
-    hr_kernels_init(&kernels, hr_cpu_get()->flags & flags);
-    run->kernels = &kernels;
-    if (hr_pool_create(&pool, threads) == HR_OK)
-        gflops = measure_peak(run, pool, threads);
-    hr_pool_destroy(pool);
-    hr_mem_free(run);
-    return gflops;
 }
 
 /* ---- The zoo ---- */

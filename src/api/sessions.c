@@ -235,7 +235,8 @@ hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
                                     .multiply_adds = step->multiply_adds,
                                     .weight_bytes = step->weight_bytes,
                                     .activation_bytes = step->activation_bytes,
-                                    .at_peak = hr_plan_memory(plan).peak_step == index };
+                                    .at_peak = hr_plan_memory(plan).peak_step == index,
+                                    .work = step->work };
     for (int d = 0; d < 4; d++) {
         info.in[d] = d < step->in.rank ? step->in.dim[d] : 0;
         info.out[d] = d < step->out.rank ? step->out.dim[d] : 0;

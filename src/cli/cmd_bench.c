@@ -7,14 +7,15 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "cli/commands.h"
+#include "cli/layers.h"
 #include "cli/setup.h"
-#include "cli/svg.h"
 
 static const struct hr_flag flags[] = {
     { "batch", 'b', HR_FLAG_COUNT, "N", "1", 1, 1024, "pictures computed at once" },
     { "warmup", 0, HR_FLAG_REAL, "SECONDS", "0.5", 0, 86400, "before timing" },
     { "duration", 'd', HR_FLAG_REAL, "SECONDS", "2", 0, 86400, "of timing; at least 5 runs" },
-    { "layers", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "time of each step" },
+    { "layers", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "each step's time beside its bound" },
+    { "csv", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "with --layers: the steps as CSV, nothing else" },
     { "svg", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "the steps as a bar chart" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON; its last line has the times" },
     { "logits", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "JSON holds the first picture's logits" },
@@ -31,8 +32,8 @@ struct bench {
     float *x, *logits;
     double *times_ms; /* [runs], sorted at the end */
     size_t runs;
-    uint64_t *step_ns, *best_ns; /* [step_count]: the least of the profiled runs */
-    double peak_gflops, gflop;   /* of the threads together; of one run */
+    struct hr_layers layers;   /* if asked for */
+    double peak_gflops, gflop; /* of the threads together; of one run */
 };
 
 static int compare_times(const void *a, const void *b)
@@ -70,78 +71,15 @@ static void time_runs(struct bench *b)
     qsort(b->times_ms, b->runs, sizeof *b->times_ms, compare_times);
 }
 
-/* The least time of each step over some runs: what a quiet machine would take. */
-static void time_steps(struct bench *b)
-{
-    for (int round = 0; round < 15; round++) {
-        (void)!hrnet_session_profile(b->session, b->x, b->info.batch, b->logits, b->step_ns);
-        for (size_t i = 0; i < b->info.step_count; i++)
-            if (round == 0 || b->step_ns[i] < b->best_ns[i])
-                b->best_ns[i] = b->step_ns[i];
-    }
-}
-
 /* ---- Reports ---- */
-
-static double step_gflops(const struct bench *b, size_t i, const struct hrnet_step_info *step)
-{
-    return b->best_ns[i] ? 2 * (double)step->multiply_adds / (double)b->best_ns[i] : 0;
-}
-
-static void print_layers(const struct bench *b)
-{
-    struct hrnet_step_info step;
-    uint64_t total = 0;
-    for (size_t i = 0; i < b->info.step_count; i++)
-        total += b->best_ns[i];
-    printf("%4s  %-50s %-28s %9s %7s %8s %7s\n", "step", "layer", "kernel", "us", "share",
-           "GFLOP/s", "of peak");
-    for (size_t i = 0; i < b->info.step_count; i++) {
-        if (hrnet_session_step(b->session, i, &step) != HRNET_OK)
-            return;
-        const double rate = step_gflops(b, i, &step);
-        printf("%4zu  %-50s %-28s %9.1f %6.2f%% %8.1f %6.1f%%%s\n", i, step.name, step.kernel,
-               (double)b->best_ns[i] / 1e3, 100 * (double)b->best_ns[i] / (double)total, rate,
-               100 * rate / b->peak_gflops,
-               step.multiply_adds && rate < 0.7 * b->peak_gflops ? "  *" : "");
-    }
-    printf("sum of the steps %.3f ms (least of 15 runs each); * below 70 %% of the peak; a "
-           "Winograd step may pass 100 %%, as it saves multiply-adds\n\n",
-           (double)total / 1e6);
-}
-
-/* One bar a step; notes[i] is its text. */
-static enum hr_status draw_steps(const struct bench *b, struct hr_bar *bars, char (*notes)[64],
-                                 const char *path)
-{
-    const size_t count = b->info.step_count;
-    struct hr_replace replace = { 0 };
-    char title[200];
-    for (size_t i = 0; i < count; i++) {
-        struct hrnet_step_info step;
-        HR_TRY((enum hr_status)hrnet_session_step(b->session, i, &step));
-        const double part = step_gflops(b, i, &step) / b->peak_gflops;
-        snprintf(notes[i], sizeof notes[i], "%.0f us, %.0f %% of peak", (double)b->best_ns[i] / 1e3,
-                 100 * part);
-        bars[i] =
-            (struct hr_bar){ step.name, notes[i], (double)b->best_ns[i], part < 1 ? part : 1 };
-    }
-    snprintf(title, sizeof title,
-             "%s, %s, %u threads, batch %zu: time of each step (dark: fraction of peak arithmetic)",
-             b->args->operands[0], b->info.isa, b->info.threads, b->info.batch);
-    HR_TRY(hr_replace_begin(&replace, path));
-    hr_svg_bars(replace.file, title, bars, count);
-    return hr_replace_commit(&replace);
-}
 
 static int write_svg(const struct bench *b, const char *path)
 {
-    struct hr_bar *bars = hr_mem_alloc(b->info.step_count, sizeof *bars);
-    char(*notes)[64] = hr_mem_alloc(b->info.step_count, sizeof *notes);
-    const enum hr_status status = bars && notes ? draw_steps(b, bars, notes, path) : HR_E_MEMORY;
-    hr_mem_free(bars);
-    hr_mem_free(notes);
-    return status == HR_OK ? 0 : hr_report((int)status);
+    char title[200];
+    snprintf(title, sizeof title,
+             "%s, %s, %u threads, batch %zu: time of each step (dark: what its bound allows)",
+             b->args->operands[0], b->info.isa, b->info.threads, b->info.batch);
+    return hr_layers_svg(&b->layers, title, path);
 }
 
 static void print_text(const struct bench *b)
@@ -166,6 +104,15 @@ static void print_json(const struct bench *b)
         (int)b->info.threads, "batch", (int)b->info.batch, "precision", "fp32", "median_ms",
         quantile(b, 0.5), "min_ms", b->times_ms[0], "p95_ms", quantile(b, 0.95), "runs",
         (int)b->runs, "gflops", b->gflop / quantile(b, 0.5) * 1e3, "peak_gflops", b->peak_gflops);
+    if (hr_arg_switch(b->args, "layers")) {
+        const struct hr_layers *l = &b->layers;
+        json_object_set_new(line, "memory_gbytes", json_real(l->memory_gbytes));
+        json_object_set_new(line, "cache_gbytes", json_real(l->cache_gbytes));
+        json_object_set_new(line, "sum_ms", json_real(l->sum_ms));
+        json_object_set_new(line, "whole_ms", json_real(l->whole_ms));
+        json_object_set_new(line, "bound_ms", json_real(l->bound_ms));
+        json_object_set_new(line, "layers", hr_layers_json(l));
+    }
     if (hr_arg_switch(b->args, "logits")) {
         json_t *logits = json_array();
         for (int i = 0; i < b->info.classes; i++)
@@ -213,41 +160,56 @@ static int prepare(struct bench *b)
     b->x = hr_mem_alloc(b->info.batch, (size_t)(3 * b->info.height * b->info.width) * sizeof *b->x);
     b->logits = hr_mem_alloc(b->info.batch, (size_t)b->info.classes * sizeof *b->logits);
     b->times_ms = hr_mem_alloc(MOST_RUNS, sizeof *b->times_ms);
-    b->step_ns = hr_mem_alloc(b->info.step_count, sizeof *b->step_ns);
-    b->best_ns = hr_mem_alloc(b->info.step_count, sizeof *b->best_ns);
-    if (!b->x || !b->logits || !b->times_ms || !b->step_ns || !b->best_ns)
+    if (!b->x || !b->logits || !b->times_ms)
         return hr_report(HRNET_E_MEMORY);
     b->peak_gflops = hrnet_cpu_peak_gflops(b->info.isa, b->info.threads);
     fill_input(b);
     return -1;
 }
 
+/* Times, then the reports that were asked for. */
+static int measure(struct bench *b)
+{
+    const char *svg = hr_arg_text(b->args, "svg");
+    const bool layers = hr_arg_switch(b->args, "layers"), json = hr_arg_switch(b->args, "json");
+    const bool csv = hr_arg_switch(b->args, "csv");
+    int code = -1;
+    time_runs(b);
+    if (svg || layers)
+        code = hr_layers_measure(&b->layers, b->session, &b->info, b->peak_gflops, b->x, b->logits,
+                                 hr_arg_real(b->args, "duration"));
+    if (b->layers.peak_gflops > b->peak_gflops)
+        b->peak_gflops = b->layers.peak_gflops;
+    if (code < 0 && svg)
+        code = write_svg(b, svg);
+    if (code > 0)
+        return code;
+    if (csv)
+        hr_layers_csv(&b->layers);
+    else if (json)
+        print_json(b);
+    else if (layers)
+        hr_layers_print(&b->layers);
+    if (!csv && !json)
+        print_text(b);
+    return 0;
+}
+
 static int bench(const struct hr_args *args)
 {
     struct bench b = { .args = args };
-    const char *svg = hr_arg_text(args, "svg");
+    if (hr_arg_switch(args, "csv") &&
+        (hr_arg_switch(args, "json") || !hr_arg_switch(args, "layers")))
+        return hr_usage_error("bench", "--csv goes with --layers, and without --json");
     int code = prepare(&b);
-    if (code < 0) {
-        time_runs(&b);
-        code = 0;
-        if (svg || hr_arg_switch(args, "layers"))
-            time_steps(&b);
-        if (hr_arg_switch(args, "layers"))
-            print_layers(&b);
-        if (svg)
-            code = write_svg(&b, svg);
-        if (hr_arg_switch(args, "json"))
-            print_json(&b);
-        else
-            print_text(&b);
-    }
+    if (code < 0)
+        code = measure(&b);
+    hr_layers_fini(&b.layers);
     hrnet_session_destroy(b.session);
     hrnet_model_release(b.model);
     hr_mem_free(b.x);
     hr_mem_free(b.logits);
     hr_mem_free(b.times_ms);
-    hr_mem_free(b.step_ns);
-    hr_mem_free(b.best_ns);
     return code;
 }
 

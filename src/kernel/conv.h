@@ -46,6 +46,9 @@ struct hr_conv_kernel {
     bool exact; /* the order of arithmetic above; else its error bound is in its comment */
     /* May it compute this shape?  Never NULL. */
     bool (*applies)(const struct hr_conv_shape *shape);
+    /* Multiply-adds of the algorithm itself for a batch of n, those of transforms included and what
+     * fills up vectors not; NULL: those of the definition. */
+    double (*work)(const struct hr_conv_shape *shape, size_t n);
     /* Estimated CPU cycles on one core for a batch of n, n >= 1; compares candidates. */
     double (*cost)(const struct hr_conv_shape *shape, size_t n);
     /* Bytes of packed weights (a multiple of 64). */

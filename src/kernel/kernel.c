@@ -19,6 +19,15 @@ static double fma_peak_ref(size_t iterations, float *sink)
     return 16.0 * (double)iterations;
 }
 
+static float read_all_ref(const float *x, size_t count)
+{
+    float sum[8] = { 0.0f };
+    for (size_t i = 0; i < count / 128 * 128; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            sum[j] += x[i + j];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
 static void overlay_ref(struct hr_kernels *kernels)
 {
     kernels->conv[kernels->conv_count++] = &hr_conv_ref;
@@ -29,6 +38,7 @@ static void overlay_ref(struct hr_kernels *kernels)
     hr_norm_ref(&kernels->train.norm);
     hr_eltwise_grad_ref(&kernels->train.eltwise);
     kernels->fma_peak = fma_peak_ref;
+    kernels->read_all = read_all_ref;
 }
 
 const struct hr_isa hr_isa_ladder[] = {

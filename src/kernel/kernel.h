@@ -35,6 +35,9 @@ struct hr_kernels {
     /* Runs `iterations` rounds of independent fused multiply-adds; returns the floating-point
      * operations done.  For measuring a core's peak. */
     double (*fma_peak)(size_t iterations, float *sink);
+    /* Sums x[count], 64-byte aligned, up to the last multiple of 128, in any order: for measuring
+     * how fast a core reads. */
+    float (*read_all)(const float *x, size_t count);
 };
 
 struct hr_isa {

@@ -238,3 +238,25 @@ static double FN(fma_peak)(size_t iterations, float *sink)
     }
     return PEAK_CHAINS * 2.0 * VN * (double)iterations;
 }
+
+/* Eight chains: an addition's four cycles at two loads a cycle. */
+static float FN(read_all)(const float *x, size_t count)
+{
+    VF sum[8];
+    HR_UNROLL
+    for (size_t j = 0; j < 8; j++)
+        sum[j] = V_ZERO();
+    for (size_t i = 0; i + 8 * VN <= count; i += 8 * VN) {
+        HR_UNROLL
+        for (size_t j = 0; j < 8; j++)
+            sum[j] = V_ADD(sum[j], V_LOAD(x + i + j * VN));
+    }
+    float lanes[VN], all = 0.0f;
+    HR_UNROLL
+    for (size_t j = 0; j < 8; j++) {
+        V_STOREU(lanes, sum[j]);
+        for (size_t i = 0; i < VN; i++)
+            all += lanes[i];
+    }
+    return all;
+}

@@ -410,6 +410,15 @@ static void WN(run)(const struct hr_conv_call *call, size_t task, size_t task_co
         WN(run_split)(call, task, task_count);
 }
 
+/* Products, and each operation of input_1d and output_1d, which run 2 * WE and WE + WM times. */
+static double WN(work)(const struct hr_conv_shape *s, size_t n)
+{
+    const double input = 2 * WE * (WS == 2 ? 2 : WM == 4 ? 12 : 4);
+    const double output = (WE + WM) * (WS == 2 || WM == 2 ? 4 : 13);
+    const double c = (double)s->c, k = (double)s->k;
+    return (double)WN(tile_count)(s, n) * (WP * c * k + input * c + output * k);
+}
+
 /* Cycles, measured on Zen 3: products at 88 % of two multiply-adds a cycle or weights at 7 bytes a
  * cycle, and 150 cycles (F2: 55, stride 2: 75) for each transform of a vector of channels. */
 static double WN(cost)(const struct hr_conv_shape *s, size_t n)
@@ -503,6 +512,7 @@ static const struct hr_conv_kernel WN(conv_winograd) = {
     .y_layout = HR_LAYOUT_NHWC,
     .exact = false,
     .applies = WN(applies),
+    .work = WN(work),
     .cost = WN(cost),
     .packed_bytes = WN(packed_bytes),
     .pack = WN(pack),

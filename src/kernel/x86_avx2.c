@@ -92,4 +92,5 @@ void hr_kernels_x86_avx2(struct hr_kernels *kernels)
     eltwise_overlay_avx2(&kernels->eltwise);
     train_overlay_avx2(&kernels->train);
     kernels->fma_peak = fma_peak_avx2;
+    kernels->read_all = read_all_avx2;
 }

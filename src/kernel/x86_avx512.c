@@ -96,4 +96,5 @@ void hr_kernels_x86_avx512(struct hr_kernels *kernels)
     eltwise_overlay_avx512(&kernels->eltwise);
     train_overlay_avx512(&kernels->train);
     kernels->fma_peak = fma_peak_avx512;
+    kernels->read_all = read_all_avx512;
 }

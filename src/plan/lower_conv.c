@@ -166,6 +166,8 @@ enum hr_status hr_lower_conv(struct hr_lowering *l, const struct hr_node *node)
     step.detail = detail;
     step.run = run_conv;
     step.multiply_adds = hr_node_multiply_adds(l->graph, node);
+    step.work =
+        d.kernel->work ? (uint64_t)d.kernel->work(&d.shape, l->plan->images) : step.multiply_adds;
     step.weight_bytes = d.kernel->packed_bytes(&d.shape);
     hr_lower_read(l->plan, &step, &x);
     if (node->attr.residual) {
@@ -232,7 +234,7 @@ enum hr_status hr_lower_linear(struct hr_lowering *l, const struct hr_node *node
                                                       .out = &detail->packed }));
     step.detail = detail;
     step.run = run_linear;
-    step.multiply_adds = hr_node_multiply_adds(l->graph, node);
+    step.work = step.multiply_adds = hr_node_multiply_adds(l->graph, node);
     step.weight_bytes = d.kernel->packed_bytes(&d.shape);
     l->block[node->out][HR_LAYOUT_NHWC] = y.block;
     return hr_lower_step(l, &step);

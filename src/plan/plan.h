@@ -40,7 +40,8 @@ struct hr_step {
     const char *kernel; /* "conv_direct_4x24_avx2" */
     enum hr_op op;
     struct hr_shape in, out;
-    uint64_t multiply_adds;                /* of the whole batch */
+    uint64_t multiply_adds;                /* of the whole batch, by the definition */
+    uint64_t work;                         /* those that the kernel needs: fewer with Winograd */
     size_t weight_bytes, activation_bytes; /* packed weights; inputs read plus output written */
     /* How it runs: */
     void (*run)(const struct hr_step *step, const struct hr_run *run);

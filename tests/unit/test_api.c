@@ -392,6 +392,12 @@ static void the_library_describes_itself(void **state)
     assert_true(hrnet_cpu_peak_gflops(NULL, 1) > 0);
     assert_true(hrnet_cpu_peak_gflops("mmx", 1) == 0.0);
     assert_true(hrnet_cpu_peak_gflops(NULL, 0) == 0.0);
+    assert_true(hrnet_cpu_read_gbytes(NULL, (size_t)1 << 20, 2) > 0);
+    assert_true(hrnet_cpu_read_gbytes("baseline", 512, 1) > 0);
+    assert_true(hrnet_cpu_read_gbytes("mmx", 512, 1) == 0.0);
+    assert_true(hrnet_cpu_read_gbytes(NULL, 512, 2) == 0.0); /* a grain for one thread only */
+    assert_true(hrnet_cpu_read_gbytes(NULL, SIZE_MAX, 1) == 0.0);
+    assert_true(hrnet_cpu_read_gbytes(NULL, (size_t)1 << 20, 0) == 0.0);
 }
 
 static void the_zoo_is_found_by_index_and_name(void **state)

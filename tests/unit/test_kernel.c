@@ -46,6 +46,21 @@ static void peak_counts_what_it_does(void **state)
     assert_true(sink > 0.0f && sink < 100.0f);
 }
 
+static void reading_reads_all(void **state)
+{
+    (void)state;
+    static const float x[300] HR_ALIGNED(
+        64) = { [0] = 1, [127] = 2, [128] = 4, [255] = 8, [256] = 16 };
+    for (size_t i = 0; i < hr_isa_count; i++) {
+        struct hr_kernels kernels;
+        if ((hr_cpu_get()->flags & hr_isa_ladder[i].need) != hr_isa_ladder[i].need)
+            continue;
+        hr_kernels_init(&kernels, hr_isa_ladder[i].need);
+        assert_true(kernels.read_all(x, 300) == 15.0f);
+        assert_true(kernels.read_all(x, 128) == 3.0f);
+    }
+}
+
 static uint32_t next(uint32_t *seed)
 {
     *seed = *seed * 1664525u + 1013904223u;
@@ -87,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ladder_climbs_as_far_as_the_cpu),
         cmocka_unit_test(peak_counts_what_it_does),
+        cmocka_unit_test(reading_reads_all),
         cmocka_unit_test(fma_rounds_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,6 +262,19 @@ def test_bench_layers_and_chart(tmp_path):
     result = run("bench", "hrnet_w18_small", "--size", 32, "-d", 0.1, "--layers", "--svg", svg)
     assert result.returncode == 0 and "sum of the steps" in result.stdout
     assert svg.read_text().startswith("<svg") and "conv_layer1_1" in svg.read_text()
+    quick = ("bench", "hrnet_w18_small", "--size", 32, "-d", 0.1, "-t", 1, "--layers")
+    line = json.loads(run(*quick, "--json").stdout)
+    layers = line["layers"]
+    assert line["memory_gbytes"] > 0 and line["cache_gbytes"] > 0 and line["whole_ms"] > 0
+    assert abs(sum(l["us"] for l in layers) / 1e3 / line["sum_ms"] - 1) < 1e-6
+    assert all(l["bound_us"] > 0 and l["flag"] == (l["reached"] < 0.7) for l in layers)
+    assert {l["bound_by"] for l in layers} == {"arithmetic", "weights", "data"}
+    for l in layers: # transforms cost less than Winograd saves
+        assert l["work"] == l["multiply_adds"] if "winograd" not in l["kernel"] else 0 < l["work"] < l["multiply_adds"]
+    rows = list(csv.DictReader(io.StringIO(run(*quick, "--csv").stdout)))
+    assert [row["layer"] for row in rows] == [l["name"] for l in layers]
+    fail(2, "--csv", result=run(*quick, "--csv", "--json"))
+    fail(2, "--csv", result=run("bench", "hrnet_w18_small", "--csv"))
 
 
 def test_conversions_keep_the_answer(w18, tmp_path):
