@@ -165,8 +165,8 @@ static struct WN(layout) WN(layout_of)(const struct hr_conv_shape *s, size_t n)
         l.block = l.block < 16 * WS ? 16 * WS : l.block > 64 ? 64 : l.block;
     }
     /* The odd 16 floats keep the planes of a block off the same cache sets. */
-    l.v_plane = hr_round_up(l.block, WINO_ROWS) * l.c_stride + 16;
-    l.m_plane = hr_round_up(l.block, WINO_ROWS) * WINO_PANEL + 16;
+    l.v_plane = l.block * l.c_stride + 16;
+    l.m_plane = l.block * WINO_PANEL + 16;
     l.v_floats = WP * l.v_plane + hr_round_up(l.c_stride, 16); /* and the zeros */
     l.m_floats = WP * l.m_plane;
     return l;
@@ -212,17 +212,48 @@ HR_INLINE void WN(product_tile)(float *m, const float *v, size_t v_stride, const
             V_STORE(m + r * WINO_PANEL + q * VN, acc[r][q]);
 }
 
+/* As many rows as asked, 1 to WINO_ROWS, each number of them a loop of its own. */
+HR_INLINE void WN(product_rows)(float *m, const float *v, size_t v_stride, const float *u,
+                                size_t channels, size_t rows, const int vectors, const char *ahead,
+                                size_t step)
+{
+#define ROWS(count)                                                                          \
+    case count:                                                                              \
+        WN(product_tile)                                                                     \
+        (m, v, v_stride, u, channels, count < WINO_ROWS ? count : WINO_ROWS, vectors, ahead, \
+         step);                                                                              \
+        break
+    switch (rows) {
+        ROWS(1);
+        ROWS(2);
+        ROWS(3);
+        ROWS(4);
+        ROWS(5);
+        ROWS(6);
+        ROWS(7);
+        ROWS(8);
+    }
+#undef ROWS
+}
+
+/* Groups of tiles of a product: 49 tiles are seven groups of seven, not six of eight and one. */
+static size_t WN(group_count)(size_t tiles)
+{
+    return (tiles + WINO_ROWS - 1) / WINO_ROWS;
+}
+
 HR_INLINE void WN(product)(float *m, const float *v, const struct WN(layout) * l, const float *u,
                            size_t channels, size_t count, const int vectors)
 {
-    const size_t groups = (count + WINO_ROWS - 1) / WINO_ROWS;
+    const size_t groups = WN(group_count)(count);
     const size_t u_bytes = channels * (size_t)vectors * VN * sizeof(float);
     const char *ahead = (const char *)u + u_bytes;
     const size_t step = ((size_t)vectors * VN * sizeof(float) + groups - 1) / groups;
-    for (size_t t = 0; t < count; t += WINO_ROWS) {
-        WN(product_tile)
-        (m + t * WINO_PANEL, v + t * l->c_stride, l->c_stride, u, channels, WINO_ROWS, vectors,
-         ahead, step);
+    for (size_t g = 0; g < groups; g++) {
+        const size_t t = count * g / groups, rows = count * (g + 1) / groups - t;
+        WN(product_rows)
+        (m + t * WINO_PANEL, v + t * l->c_stride, l->c_stride, u, channels, rows, vectors, ahead,
+         step);
         ahead += step * channels;
     }
 }
@@ -269,11 +300,16 @@ static void WN(clear_padding)(const struct hr_conv_call *call, struct WN(tile) t
                    (s->y_stride - k) * sizeof(float));
 }
 
-/* Packed weights: bias [k rounded up to VN], then the panels of U. */
-HR_INLINE const float *WN(panel_of)(const float *packed, const struct hr_conv_shape *s,
-                                    size_t panel)
+/* Outputs are cut into panels of equal vectors, as far as that goes: four are 2 + 2, not 3 + 1. */
+static size_t WN(panel_count)(const struct hr_conv_shape *s)
 {
-    return packed + hr_round_up(s->k, VN) + panel * WINO_PANEL * WU * s->c;
+    return (hr_round_up(s->k, VN) + WINO_PANEL - 1) / WINO_PANEL;
+}
+
+/* First output of a panel. */
+static size_t WN(panel_start)(const struct hr_conv_shape *s, size_t panel)
+{
+    return hr_round_up(s->k, VN) / VN * panel / WN(panel_count)(s) * VN;
 }
 
 HR_INLINE void WN(panel_points)(const struct WN(layout) * l, float *m, const float *v,
@@ -293,9 +329,10 @@ static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(lay
                             const float *v, float *m, size_t panel, size_t first, size_t count)
 {
     const struct hr_conv_shape *s = call->shape;
-    const size_t k0 = panel * WINO_PANEL, k_left = hr_round_up(s->k, VN) - k0;
-    const size_t vectors = k_left < WINO_PANEL ? k_left / VN : WINO_VECTORS;
-    const float *u = WN(panel_of)(call->packed, s, panel);
+    const size_t k0 = WN(panel_start)(s, panel);
+    const size_t vectors = (WN(panel_start)(s, panel + 1) - k0) / VN;
+    /* Packed weights: bias [k rounded up to VN], then the panels of U. */
+    const float *u = (const float *)call->packed + hr_round_up(s->k, VN) + k0 * WU * s->c;
     if (vectors == 1)
         WN(panel_points)(l, m, v, u, s->c, count, 1);
     else if (vectors == 2)
@@ -312,11 +349,6 @@ static void WN(panel_block)(const struct hr_conv_call *call, const struct WN(lay
     }
 }
 
-static size_t WN(panel_count)(const struct hr_conv_shape *s)
-{
-    return (hr_round_up(s->k, VN) + WINO_PANEL - 1) / WINO_PANEL;
-}
-
 static size_t WN(scratch_bytes)(const struct hr_conv_shape *s, size_t n, size_t threads)
 {
     /* A smaller n may be shared where n is not; both must fit. */
@@ -329,11 +361,6 @@ static size_t WN(scratch_bytes)(const struct hr_conv_shape *s, size_t n, size_t 
         floats = need > floats ? need : floats;
     }
     return hr_round_up(floats * sizeof(float), 64);
-}
-
-static size_t WN(group_count)(size_t tiles)
-{
-    return (tiles + WINO_ROWS - 1) / WINO_ROWS;
 }
 
 static size_t WN(prepare_tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
@@ -362,24 +389,33 @@ static size_t WN(tasks)(const struct hr_conv_shape *s, size_t n, size_t threads)
     return pieces < threads ? pieces : threads;
 }
 
-/* A contiguous range of the (panel, group of tiles) pairs of the shared block. */
+/* Tiles of a panel that part `task` begins with, where a tile of a vector is one of the equal
+ * pieces of the shared block; the panel's tiles for all parts before it are done. */
+static size_t WN(first_tile)(const struct hr_conv_shape *s, size_t tiles, size_t panel, size_t task,
+                             size_t task_count)
+{
+    const size_t start = WN(panel_start)(s, panel) / VN;
+    const size_t vectors = WN(panel_start)(s, panel + 1) / VN - start;
+    const size_t piece = hr_round_up(s->k, VN) / VN * tiles * task / task_count;
+    const size_t before = start * tiles;
+    if (piece <= before)
+        return 0;
+    return piece - before < vectors * tiles ? (piece - before) / vectors : tiles;
+}
+
+/* The tiles of each panel from this part's first to the next part's. */
 static void WN(run_shared)(const struct hr_conv_call *call, size_t task, size_t task_count)
 {
     const struct hr_conv_shape *s = call->shape;
     const struct WN(layout) l = WN(layout_of)(s, call->n);
-    const size_t tiles = WN(tile_count)(s, call->n), groups = WN(group_count)(tiles);
-    const size_t pieces = groups * WN(panel_count)(s);
+    const size_t tiles = WN(tile_count)(s, call->n);
     const float *v = call->scratch;
     float *m = (float *)call->scratch + l.v_floats + task * l.m_floats;
-    size_t piece = pieces * task / task_count;
-    const size_t end = pieces * (task + 1) / task_count;
-    while (piece < end) {
-        const size_t panel = piece / groups, group = piece % groups;
-        const size_t left = end - piece, last = group + left < groups ? group + left : groups;
-        const size_t first = group * WINO_ROWS;
-        const size_t stop = last * WINO_ROWS < tiles ? last * WINO_ROWS : tiles;
-        WN(panel_block)(call, &l, v + first * l.c_stride, m, panel, first, stop - first);
-        piece += last - group;
+    for (size_t panel = 0; panel < WN(panel_count)(s); panel++) {
+        const size_t first = WN(first_tile)(s, tiles, panel, task, task_count);
+        const size_t end = WN(first_tile)(s, tiles, panel, task + 1, task_count);
+        if (first < end)
+            WN(panel_block)(call, &l, v + first * l.c_stride, m, panel, first, end - first);
     }
 }
 
@@ -424,8 +460,7 @@ static double WN(work)(const struct hr_conv_shape *s, size_t n)
 static double WN(cost)(const struct hr_conv_shape *s, size_t n)
 {
     const double tiles = (double)WN(tile_count)(s, n), k = (double)hr_round_up(s->k, VN);
-    const double rows = (double)hr_round_up(WN(tile_count)(s, n), WINO_ROWS);
-    const double products = WP * rows * (double)s->c * k / (2 * VN * 0.88);
+    const double products = WP * tiles * (double)s->c * k / (2 * VN * 0.88);
     const double weights = WU * (double)s->c * k * sizeof(float) / 7;
     const double vectors = ((double)hr_round_up(s->c, VN) + k) / VN;
     return (products > weights ? products : weights) + tiles * vectors *
@@ -488,8 +523,10 @@ static void WN(pack)(void *packed, const struct hr_conv_shape *s, const float *w
     const size_t k_padded = hr_round_up(s->k, VN), vectors = k_padded / VN;
     for (size_t k = vectors * task / task_count * VN; k < vectors * (task + 1) / task_count * VN;
          k += VN) {
-        const size_t k0 = k / WINO_PANEL * WINO_PANEL;
-        const size_t width = k_padded - k0 < WINO_PANEL ? k_padded - k0 : WINO_PANEL;
+        size_t panel = 0;
+        while (WN(panel_start)(s, panel + 1) <= k)
+            panel++;
+        const size_t k0 = WN(panel_start)(s, panel), width = WN(panel_start)(s, panel + 1) - k0;
         float *u = (float *)packed + k_padded + k0 * WU * s->c + k - k0;
         for (size_t j = k; j < k + VN; j++)
             ((float *)packed)[j] = j < s->k && bias ? bias[j] : 0.0f;
