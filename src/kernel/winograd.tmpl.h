@@ -138,13 +138,14 @@ static size_t WN(tile_count)(const struct hr_conv_shape *s, size_t n)
     return n * ((s->ow + WM - 1) / WM) * ((s->oh + WM - 1) / WM);
 }
 
-/* A run of few tiles is one block whose V all tasks share: first (prepare) they transform its
- * tiles, then they split its products, so that each byte of U is read once.  A run of many tiles is
- * split by tiles, and each task goes through its blocks alone.  Above 64 tiles a shared V leaves
- * L2. */
+/* A run of few tiles and many weights is one block whose V all tasks share: first (prepare) they
+ * transform its tiles, then they split its products, so that each byte of U is read once.  Other
+ * runs are split by tiles, and each task goes through its blocks alone.  Above 64 tiles a shared V
+ * leaves L2; below 400 KB of U reading it twice is cheaper than V of another core. */
 static bool WN(shared)(const struct hr_conv_shape *s, size_t n)
 {
-    return WN(tile_count)(s, n) <= 64;
+    const size_t u_bytes = WU * s->c * hr_round_up(s->k, VN) * sizeof(float);
+    return WN(tile_count)(s, n) <= 64 && u_bytes >= (size_t)400 << 10;
 }
 
 /* Sizes of a block's scratch: V [p][tile][c], M [p][tile][k of a panel], a row of zeros. */
