@@ -94,6 +94,7 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
         inner.height = o.height;
         inner.width = o.width;
         inner.exact = o.exact != 0;
+        inner.lean_memory = o.lean_memory != 0;
         inner.features = session->features;
         inner.feature_count = session->feature_count;
         status = hr_session_create(&session->session, model->model, model->packs, &inner);

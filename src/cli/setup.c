@@ -45,6 +45,8 @@ const struct hr_flag hr_session_flags[] = {
       "use at most these instructions" },
     { "exact", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "plain order of additions: slower, equal bits on every CPU" },
+    { "memory", 0, HR_FLAG_CHOICE, "fast|lean", "fast", 0, 0,
+      "lean: smaller packed weights, some per cent slower" },
     { 0 },
 };
 
@@ -243,6 +245,7 @@ int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_ar
     options.threads = (unsigned)hr_arg_count(args, "threads");
     options.cpu = hr_arg_text(args, "cpu");
     options.exact = hr_arg_switch(args, "exact");
+    options.lean_memory = strcmp(hr_arg_text(args, "memory"), "lean") == 0;
     options.untrained_head = args->command->untrained_head;
     const hrnet_status status = hrnet_session_create(out, model, &options);
     return status == HRNET_OK ? -1 : hr_report((int)status);

@@ -25,7 +25,7 @@ struct hr_plan {
     struct hr_shape input_shape;
     const struct hr_kernels *kernels;
     unsigned threads;
-    bool exact;
+    bool exact, lean_memory;
     size_t images; /* N */
     struct hr_plan_memory memory;
 };

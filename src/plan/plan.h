@@ -20,6 +20,7 @@ struct hr_plan_options {
     unsigned threads;                 /* >= 1; the pool of a run has no more */
     bool exact; /* only kernels with the order of arithmetic of kernel/conv.h: equal bits everywhere
                  */
+    bool lean_memory;            /* bytes of packed weights count beside time */
     const char *const *features; /* names of feature maps that stay readable after a run */
     size_t feature_count;
 };

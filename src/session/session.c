@@ -76,6 +76,7 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
         .kernels = &s->kernels,
         .threads = s->threads,
         .exact = options->exact,
+        .lean_memory = options->lean_memory,
         .features = options->features,
         .feature_count = options->feature_count,
     };

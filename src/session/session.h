@@ -15,6 +15,7 @@ struct hr_session_options {
     int64_t height, width; /* input size; 0: the recipe's */
     uint32_t cpu_flags;    /* hr_cpu_flag bits to use at most: ~0u for all */
     bool exact;            /* only kernels that add in the plain order: equal bits on every CPU */
+    bool lean_memory;      /* smaller packed weights, slower */
     const char *const *features;
     size_t feature_count;
 };

@@ -245,7 +245,9 @@ static void an_unknown_feature_is_named(void **state)
     struct hr_packs *packs;
     struct hr_plan *plan;
     const char *const unknown = "nonsense";
-    const struct hr_plan_options options = { &f->kernels, 1, false, &unknown, 1 };
+    const struct hr_plan_options options = {
+        .kernels = &f->kernels, .threads = 1, .features = &unknown, .feature_count = 1
+    };
     assert_int_equal(hr_packs_create(&packs, f->weights), HR_OK);
     assert_int_equal(hr_plan_create(&plan, graph, packs, &options, NULL), HR_E_NOT_FOUND);
     assert_non_null(strstr(hr_last_message(), "nonsense"));

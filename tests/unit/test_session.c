@@ -241,6 +241,30 @@ static void memory_is_foretold_and_runs_take_none(void **state)
     assert_int_equal(left, 0);
 }
 
+/* At 128x128, where planes are large enough for both kinds of kernel. */
+static void lean_memory_takes_less_and_answers_alike(void **state)
+{
+    const struct fixture *f = *state;
+    float logits[2][BATCH * CLASSES], largest = 0;
+    size_t bytes[2];
+    for (int lean = 0; lean < 2; lean++) {
+        struct hr_session_options options = options_of(1, 2 * SIDE);
+        struct hr_session *session = NULL;
+        static float x[BATCH * IMAGE * 4];
+        hr_synthetic_fill(x, HR_COUNT(x), "lean");
+        options.lean_memory = lean;
+        assert_int_equal(hr_session_create(&session, f->model, f->packs, &options), HR_OK);
+        bytes[lean] = hr_plan_memory(hr_session_plan(session)).weight_bytes;
+        hr_session_run(session, x, BATCH, logits[lean]);
+        hr_session_destroy(session);
+    }
+    assert_true(bytes[1] < bytes[0]);
+    for (size_t i = 0; i < BATCH * CLASSES; i++)
+        largest = fmaxf(largest, fabsf(logits[0][i]));
+    for (size_t i = 0; i < BATCH * CLASSES; i++)
+        assert_true(fabsf(logits[0][i] - logits[1][i]) <= 5e-4f * largest);
+}
+
 static void count_steps(void *context, size_t step, uint64_t nanoseconds)
 {
     (void)nanoseconds;
@@ -323,6 +347,7 @@ int main(void)
         cmocka_unit_test(too_many_threads_are_clamped_with_a_notice),
         cmocka_unit_test(the_floating_point_state_is_the_callers),
         cmocka_unit_test(memory_is_foretold_and_runs_take_none),
+        cmocka_unit_test(lean_memory_takes_less_and_answers_alike),
         cmocka_unit_test(features_and_profiles_belong_to_the_run),
         cmocka_unit_test(sessions_of_one_model_run_side_by_side),
     };
