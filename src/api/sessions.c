@@ -15,8 +15,8 @@ void hrnet_session_options_init(struct hrnet_session_options *options, size_t st
 static const char *const feature_names[] = { "stem",     "layer1",   "stage2.0", "stage2.1",
                                              "stage3.0", "stage3.1", "stage3.2", "stage4.0",
                                              "stage4.1", "stage4.2", "stage4.3", "incre.0",
-                                             "incre.1",  "incre.2",  "incre.3",  "pool",
-                                             "logits",   NULL };
+                                             "incre.1",  "incre.2",  "incre.3",  "last",
+                                             "pool",     "logits",   NULL };
 
 const char *const *hrnet_feature_names(void)
 {

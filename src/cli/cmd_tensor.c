@@ -45,7 +45,8 @@ static const struct hr_flag run_flags[] = {
       "float32 [n,3,h,w] as .npy or .npz (its only array, or the one called x), or - for stdin" },
     { "output", 'o', HR_FLAG_FILE, "Y.npy", NULL, 0, 0, "where the result goes, or -" },
     { "output-name", 0, HR_FLAG_TEXT, "NAME", "logits", 0, 0,
-      "logits, or a feature map: stem, layer1, stage2.0 to stage4.3, incre.0 to incre.3, pool" },
+      "logits, or a feature map: stem, layer1, stage2.0 to stage4.3, incre.0 to incre.3, last, "
+      "pool" },
     { 0 },
 };
 

@@ -313,13 +313,12 @@ static enum hr_status unknown_feature(const struct hr_graph *graph, const char *
     return hr_fail(HR_E_NOT_FOUND, "feature '%.60s' is not in this model: %s%s", name,
                    near ? "did you mean "
                         : "there are stem, layer1, stage2.0 to stage4.3, incre.0 "
-                          "to incre.3, pool and logits",
+                          "to incre.3, last, pool and logits",
                    near ? near : "");
 }
 
-/* Leaves feature names only where they are wanted. */
-static enum hr_status pin_features(struct hr_graph *graph, const char *const *features,
-                                   size_t count)
+enum hr_status hr_rewrite_pin_features(struct hr_graph *graph, const char *const *features,
+                                       size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (hr_graph_feature(graph, features[i]) == HR_NONE)
@@ -337,7 +336,7 @@ static enum hr_status pin_features(struct hr_graph *graph, const char *const *fe
 
 enum hr_status hr_rewrite_all(struct hr_graph *graph, const char *const *features, size_t count)
 {
-    HR_TRY(pin_features(graph, features, count));
+    HR_TRY(hr_rewrite_pin_features(graph, features, count));
     HR_TRY(hr_rewrite_fold_batch_norm(graph));
     HR_TRY(hr_rewrite_fuse_sums(graph));
     HR_TRY(hr_rewrite_fuse_epilogues(graph));

@@ -26,8 +26,11 @@ enum hr_status hr_rewrite_fuse_epilogues(struct hr_graph *graph) HR_WARN_UNUSED;
 /* Drops nodes, values and parameters that neither the output nor a wanted feature needs. */
 enum hr_status hr_rewrite_drop_dead(struct hr_graph *graph) HR_WARN_UNUSED;
 
-/* All of them in order.  features[count]: names of values to keep; HR_E_NOT_FOUND with the
- * nearest name for an unknown one. */
+/* Takes the names of all values but the wanted features.  HR_E_NOT_FOUND with the nearest name for
+ * an unknown one. */
+enum hr_status hr_rewrite_pin_features(struct hr_graph *graph, const char *const *features,
+                                       size_t count) HR_WARN_UNUSED;
+/* All of them in order.  features[count]: names of values to keep, as above. */
 enum hr_status hr_rewrite_all(struct hr_graph *graph, const char *const *features,
                               size_t count) HR_WARN_UNUSED;
 

@@ -173,6 +173,7 @@ static hr_value head(struct net *net, hr_value x[BRANCHES], int classes)
         y = hr_add(b, x[k + 1], y);
     }
     y = conv_relu(net, y, 1, 1, FINAL, "conv_last", "");
+    hr_feature(b, y, "last");
     hr_layer(b, "pool");
     y = hr_global_pool(b, y);
     hr_feature(b, y, "pool");

@@ -17,7 +17,7 @@ struct hr_hrnet_options {
 };
 
 /* Parameters carry canonical (PaddleClas 2.1+) names.  Features: stem, layer1, stage2.0 ...
- * stage4.3, incre.0 ... incre.3, pool, logits. */
+ * stage4.3, incre.0 ... incre.3, last, pool, logits. */
 enum hr_status hr_hrnet_build(struct hr_graph **out, const struct hr_zoo_row *row,
                               const struct hr_hrnet_options *options) HR_WARN_UNUSED;
 

@@ -5,6 +5,7 @@
  * tape_conv.c, tape_norm.c and tape_eltwise.c. */
 #include "train/tape.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -195,8 +196,22 @@ static enum hr_status place_params(struct hr_tape *t, const struct hr_graph *g)
     return HR_OK;
 }
 
+/* The node that makes the first of the features; a frozen tape needs no gradient before it. */
+static int32_t first_node_wanted(const struct hr_tape_build *b)
+{
+    const struct hr_tape_options *o = &b->tape->options;
+    int32_t first = o->frozen && o->feature_count ? INT32_MAX : -1;
+    for (size_t i = 0; o->frozen && i < o->feature_count; i++) {
+        const hr_value v = hr_graph_feature(b->graph, o->features[i]);
+        if (b->graph->values[v].producer < first)
+            first = b->graph->values[v].producer;
+    }
+    return first;
+}
+
 static void make_values(struct hr_tape_build *b)
 {
+    const int32_t first = first_node_wanted(b);
     const struct hr_graph *g = b->graph;
     const struct hr_tape_options *o = &b->tape->options;
     const size_t vector = o->wide ? 1 : o->kernels->eltwise.vector_floats;
@@ -209,13 +224,16 @@ static void make_values(struct hr_tape_build *b)
             .stride = hr_round_up((size_t)s->dim[1], vector),
             .block = -1,
             .gradient = -1,
-            .wants_gradient = (hr_value)v != g->input || b->tape->options.input_gradient,
+            .wants_gradient =
+                (hr_value)v != g->input ? g->values[v].producer >= first : o->input_gradient,
         };
     }
     for (size_t i = 0; i < g->node_count; i++)
         for (int k = 0; k < g->nodes[i].input_count; k++)
             b->uses[g->nodes[i].in[k]]++;
     b->uses[g->output]++;
+    for (size_t i = 0; i < o->feature_count; i++)
+        b->uses[hr_graph_feature(g, o->features[i])]++;
 }
 
 /* The norm that makes x, if only one node reads it and nothing else is behind it yet. */
@@ -319,6 +337,15 @@ static void run_output_gradient(const struct hr_tape_step *step, const struct hr
                         k < v->c ? (double)run->dlogits[i * v->c + k] : 0.0);
 }
 
+/* A frozen tape ends at its first feature. */
+static bool goes_on(const struct hr_tape_build *b, const struct hr_node *node)
+{
+    bool wanted = !b->tape->options.frozen;
+    for (int i = 0; i < node->input_count; i++)
+        wanted = wanted || b->values[node->in[i]].wants_gradient;
+    return wanted && b->values[node->out].gradient >= 0;
+}
+
 static enum hr_status backward(struct hr_tape_build *b)
 {
     struct hr_tape_value *y = &b->values[b->graph->output];
@@ -332,10 +359,25 @@ static enum hr_status backward(struct hr_tape_build *b)
                                                    .floats = y->stride }));
     for (size_t i = b->record_count; i-- > 0;) {
         const struct hr_tape_record *r = &b->records[i];
-        if (b->values[r->node->out].gradient >= 0)
+        if (goes_on(b, r->node))
             HR_TRY(r->back(b, r->node, r->detail));
     }
     (void)hr_tape_use(b, b->values[b->graph->input].gradient);
+    return HR_OK;
+}
+
+/* Features stay where they are until the next run. */
+static enum hr_status keep_features(struct hr_tape_build *b)
+{
+    struct hr_tape *t = b->tape;
+    t->features = hr_mem_alloc(t->options.feature_count, sizeof *t->features);
+    if (!t->features)
+        return HR_E_MEMORY;
+    for (size_t i = 0; i < t->options.feature_count; i++) {
+        t->features[i] = b->values[hr_graph_feature(b->graph, t->options.features[i])];
+        (void)hr_tape_use(b, t->features[i].block);
+        (void)hr_tape_use(b, t->features[i].gradient);
+    }
     return HR_OK;
 }
 
@@ -356,6 +398,7 @@ static enum hr_status fill(struct hr_tape_build *b)
     absorb_norms(b);
     HR_TRY(forward(b));
     HR_TRY(backward(b));
+    HR_TRY(keep_features(b));
     t->input = b->values[g->input];
     t->output = b->values[g->output];
     HR_TRY(hr_memory_place(t->blocks, t->block_count, &t->arena_bytes));
@@ -369,8 +412,8 @@ static enum hr_status fill(struct hr_tape_build *b)
 enum hr_status hr_tape_create(struct hr_tape **out, struct hr_graph *graph,
                               const struct hr_tape_options *options)
 {
-    for (size_t v = 0; v < graph->value_count; v++)
-        graph->values[v].feature = NULL; /* a named value would not be fused */
+    assert(!options->frozen || !options->wide);
+    HR_TRY(hr_rewrite_pin_features(graph, options->features, options->feature_count));
     HR_TRY(hr_rewrite_fuse_sums(graph));
     struct hr_tape *tape = hr_mem_alloc(1, sizeof *tape);
     if (!tape)
@@ -398,6 +441,7 @@ void hr_tape_destroy(struct hr_tape *tape)
     hr_mem_free(tape->blocks);
     hr_mem_free(tape->steps);
     hr_mem_free(tape->params);
+    hr_mem_free(tape->features);
     hr_arena_fini(&tape->names);
     hr_mem_free(tape);
 }
@@ -497,6 +541,16 @@ void hr_tape_forward(struct hr_tape *tape, float *params, size_t n, const float 
         logits[i] = (float)hr_tape_get(&run, y->block, i / y->c * y->stride + i % y->c);
 }
 
+/* A block of a value's size, [n,h,w,c] with gaps, as [n,c,h,w] without. */
+static void copy_dense(const struct hr_tape_run *run, const struct hr_tape_value *v, int32_t block,
+                       float *out)
+{
+    const size_t pixels = v->h * v->w;
+    for (size_t i = 0; i < run->n * v->c * pixels; i++)
+        out[i] = (float)hr_tape_get(
+            run, block, (i / pixels / v->c * pixels + i % pixels) * v->stride + i / pixels % v->c);
+}
+
 void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits, float *gradients,
                       float *dx)
 {
@@ -505,14 +559,31 @@ void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits,
                                      .dlogits = dlogits,
                                      .params = params,
                                      .gradients = gradients };
-    memset(gradients, 0, tape->floats * sizeof *gradients);
+    if (gradients)
+        memset(gradients, 0, tape->floats * sizeof *gradients);
     run_steps(&run, tape->forward_count, tape->step_count);
-    const struct hr_tape_value *x = &tape->input;
-    const size_t pixels = x->h * x->w;
-    for (size_t i = 0; dx && x->gradient >= 0 && i < run.n * x->c * pixels; i++)
-        dx[i] = (float)hr_tape_get(&run, x->gradient,
-                                   (i / pixels / x->c * pixels + i % pixels) * x->stride +
-                                       i / pixels % x->c);
+    if (dx && tape->input.gradient >= 0)
+        copy_dense(&run, &tape->input, tape->input.gradient, dx);
+}
+
+struct hr_shape hr_tape_feature_shape(const struct hr_tape *tape, size_t index)
+{
+    const struct hr_tape_value *v = &tape->features[index];
+    return (struct hr_shape){
+        .rank = 4, .dim = { (int64_t)tape->batch, (int64_t)v->c, (int64_t)v->h, (int64_t)v->w }
+    };
+}
+
+void hr_tape_feature(const struct hr_tape *tape, size_t index, float *value, float *gradient)
+{
+    const struct hr_tape_run run = { .tape = tape, .n = tape->last_n };
+    const struct hr_tape_value *v = &tape->features[index];
+    if (value)
+        copy_dense(&run, v, v->block, value);
+    if (gradient && v->gradient >= 0)
+        copy_dense(&run, v, v->gradient, gradient);
+    else if (gradient) /* the answer does not depend on it */
+        memset(gradient, 0, run.n * v->c * v->h * v->w * sizeof *gradient);
 }
 
 const char *hr_tape_find_bad(struct hr_tape *tape, float *params, size_t n, const float *x)

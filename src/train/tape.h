@@ -25,6 +25,10 @@ struct hr_tape_options {
     bool input_gradient; /* compute the gradient of the pictures too */
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */
     float momentum;      /* weight of the old running statistics: 0.9 */
+    bool frozen; /* norms use the running statistics, which stay, and parameters get no gradient:
+                    to ask a trained network, not to train it.  Not with `wide` */
+    const char *const *features; /* named values that can be read, with their gradients */
+    size_t feature_count;
 };
 
 /* Where a parameter lies in the flat vectors. */
@@ -64,9 +68,16 @@ enum hr_status hr_tape_save(const struct hr_tape *tape, const float *params,
 void hr_tape_forward(struct hr_tape *tape, float *params, size_t n, const float *x, float *logits);
 
 /* After forward with the same n and parameters: dlogits [n][classes] -> gradients [floats], zero
- * for what is not trainable.  dx [n,3,h,w], if the tape was made with input_gradient; else NULL. */
+ * for what is not trainable (may be NULL if the tape is frozen).  dx [n,3,h,w], if the tape was
+ * made with input_gradient; else NULL. */
 void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits, float *gradients,
                       float *dx);
+
+/* Shape [N,c,h,w] of feature `index` of the options, vectors with h = w = 1. */
+struct hr_shape hr_tape_feature_shape(const struct hr_tape *tape, size_t index);
+/* Of the last run, dense: its value [n,c,h,w] after forward, its gradient after backward; either
+ * may be NULL.  A frozen tape has the gradients of its features and of what is behind them. */
+void hr_tape_feature(const struct hr_tape *tape, size_t index, float *value, float *gradient);
 
 /* Runs forward again without moving statistics and names the layer whose result is the first that
  * is infinite or no number; NULL if none is. */

@@ -46,6 +46,7 @@ struct hr_tape {
     uint8_t *arena;
     size_t batch, last_n;
     struct hr_tape_value input, output;
+    struct hr_tape_value *features; /* [options.feature_count] */
     hr_tape_observer *observer;
     void *observer_context;
 };

@@ -400,7 +400,8 @@ static enum hr_status back_conv(struct hr_tape_build *b, const struct hr_node *n
 {
     struct conv_detail *d = detail;
     d->dy = b->values[node->out].gradient;
-    HR_TRY(back_wgrad(b, node, d));
+    if (!b->tape->options.frozen)
+        HR_TRY(back_wgrad(b, node, d));
     return b->values[node->in[0]].wants_gradient ? back_dgrad(b, node, d) : HR_OK;
 }
 

@@ -90,6 +90,16 @@ static void move(float *running, double batch, double momentum)
     *running = (float)(momentum * (double)*running + (1.0 - momentum) * batch);
 }
 
+/* In the place of a batch's. */
+static void running_statistics(const struct norm_detail *d, const struct hr_tape_run *run,
+                               const struct state *s)
+{
+    for (size_t i = 0; i < d->c; i++) {
+        s->first[i] = (double)run->params[d->mean + i];
+        s->second[i] = (double)run->params[d->variance + i];
+    }
+}
+
 /* The float forms of a batch's statistics, and the running ones. */
 static void use_statistics(const struct norm_detail *d, const struct hr_tape_run *run,
                            const struct state *s)
@@ -102,7 +112,7 @@ static void use_statistics(const struct norm_detail *d, const struct hr_tape_run
         s->one[i] = (float)s->first[i];
         s->two[i] = (float)((double)run->params[d->gamma + i] / sqrt(s->second[i] + d->epsilon));
         s->three[i] = run->params[d->beta + i];
-        if (!run->keep_statistics) {
+        if (!run->keep_statistics && !o->frozen) {
             move(&run->params[d->mean + i], s->first[i], momentum);
             move(&run->params[d->variance + i], s->second[i] * wider, momentum);
         }
@@ -175,8 +185,12 @@ static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *
     p.call.shift = p.state.three;
     p.call.residual = hr_tape_at(run, d->residual);
     const size_t blocks = hr_norm_blocks(p.call.pixels);
-    hr_tape_ranges(run, stats_blocks, &p, blocks, HR_NORM_BLOCK * d->stride);
-    hr_tape_ranges(run, join_stats, &p, d->stride, blocks * HR_NORM_SUMS);
+    if (run->tape->options.frozen) {
+        running_statistics(d, run, &p.state);
+    } else {
+        hr_tape_ranges(run, stats_blocks, &p, blocks, HR_NORM_BLOCK * d->stride);
+        hr_tape_ranges(run, join_stats, &p, d->stride, blocks * HR_NORM_SUMS);
+    }
     use_statistics(d, run, &p.state);
     hr_tape_ranges(run, apply_pixels, &p, p.call.pixels, 2 * d->stride);
 }
@@ -225,6 +239,27 @@ static void run_norm_grad(const struct hr_tape_step *step, const struct hr_tape_
     hr_tape_ranges(run, grad_pixels, &p, p.call.pixels, 3 * d->stride);
 }
 
+/* With fixed statistics the norm is a product: dx = gamma / s * g, and nothing else is asked for.
+ */
+static void run_frozen_grad(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct norm_detail *d = step->detail;
+    const struct state forward = state_at(run, d->state, d->stride);
+    const struct state s = state_at(run, d->state_back, d->stride);
+    struct pass p = { .kernels = &run->tape->options.kernels->train.norm };
+    memset(s.two, 0, 2 * d->stride * sizeof *s.two);
+    p.call = call_of(d, run, &forward, -1);
+    p.call.dy = hr_tape_at(run, d->dy);
+    p.call.a = forward.two;
+    p.call.b = s.two;
+    p.call.c = s.three;
+    p.call.dx = hr_tape_at(run, d->dx);
+    p.call.dx_add = d->dx_add;
+    p.call.dresidual = hr_tape_at(run, d->dresidual);
+    p.call.dresidual_add = d->dresidual_add;
+    hr_tape_ranges(run, grad_pixels, &p, p.call.pixels, 3 * d->stride);
+}
+
 /* ---- Making them ---- */
 
 struct made {
@@ -239,6 +274,7 @@ static size_t partial_floats(const struct hr_tape_build *b, const struct norm_de
 
 static enum hr_status back_norm(struct hr_tape_build *b, const struct hr_node *node, void *detail)
 {
+    const bool frozen = b->tape->options.frozen;
     struct made *m = detail;
     struct norm_detail *d = &m->detail;
     d->dy = hr_tape_use(b, b->values[node->out].gradient);
@@ -250,11 +286,11 @@ static enum hr_status back_norm(struct hr_tape_build *b, const struct hr_node *n
     d->dresidual = -1;
     if (m->beside != HR_NONE)
         d->dresidual = hr_tape_gradient(b, m->beside, &d->dresidual_add);
-    d->partial_back = hr_tape_block(b, partial_floats(b, d));
+    d->partial_back = frozen ? -1 : hr_tape_block(b, partial_floats(b, d));
     d->state_back = hr_tape_block(b, STATE_FLOATS * d->stride);
     return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
                                                    .kernel = hr_tape_kernel_name(b, "norm_grad"),
-                                                   .run = run_norm_grad,
+                                                   .run = frozen ? run_frozen_grad : run_norm_grad,
                                                    .detail = d,
                                                    .writes = d->dx,
                                                    .floats = d->pixels * d->stride });

@@ -148,7 +148,7 @@ static void features_have_names(void **state)
         assert_true(shape[1] * (shape[2] ? shape[2] * shape[3] : 1) <= 256 * 16 * 16);
         assert_int_equal(hrnet_session_feature(session, names[count], map), HRNET_OK);
     }
-    assert_int_equal(count, 17);
+    assert_int_equal(count, 18);
     assert_int_equal(hrnet_session_feature_shape(session, "stage4.3", shape), HRNET_OK);
     assert_memory_equal(shape, ((int64_t[]){ BATCH, 128, 2, 2 }), sizeof shape);
     assert_int_equal(hrnet_session_feature_shape(session, "pool", shape), HRNET_OK);
