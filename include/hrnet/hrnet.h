@@ -394,6 +394,15 @@ HRNET_API void hrnet_free(void *block);
 
 /* ---- Training ----------------------------------------------------------------------------- */
 
+/**
+ * Settings of a training run.  Texts in words: "NAME:KEY=NUMBER,KEY=NUMBER", lists as "30/60/90".
+ *  - schedule: constant, linear (end, power), cosine (end), cyclic (peak, up, down), step (every,
+ *    gamma), piecewise (at, values; paddle), multi-step (at, gamma), cosine-fixmatch (cycles),
+ *    one-cycle (end, divide, phase), plateau (factor, threshold, least, patience, cooldown); all:
+ *    by-epoch, start (of the warm-up).  Lengths are epochs.
+ *  - optimizer: sgd, momentum and nesterov (momentum), adam (beta1, beta2, epsilon), adamw (and
+ *    decay), rmsprop (rho, epsilon, momentum).
+ */
 struct hrnet_train_options {
     size_t struct_size;
     const char *data;       /**< a folder of class folders, or a list of "path label" lines */
@@ -403,13 +412,12 @@ struct hrnet_train_options {
     const char *weights; /**< to start from, a fresh head where classes differ; NULL: random */
     const char *folder;  /**< for checkpoints */
     int resume;          /**< nonzero: go on from the folder's checkpoint, if there is one */
-    int size, batch;     /**< height and width, px (default 224); pictures a step (32) */
+    int size, batch;     /**< height and width, px (default 224); pictures a batch (32) */
     int epochs;          /**< default 30 */
     uint64_t seed;
-    const char *schedule; /**< "cosine" (default), "constant", "linear" or "step" */
-    const char
-        *optimizer; /**< "momentum" (default), "nesterov", "sgd", "adam", "adamw", "rmsprop" */
-    double rate, warmup_epochs; /**< default 0.1, 0 */
+    const char *schedule;       /**< default "cosine" */
+    const char *optimizer;      /**< default "momentum" */
+    double rate, warmup_epochs; /**< default 0 (by the optimizer and the pictures a step), 0 */
     double momentum, l2, decay; /**< default 0.9, 1e-4, 0; decay is AdamW's */
     double clip_norm;           /**< default 0: gradients are not clipped */
     double smoothing;           /**< of labels, default 0 */
@@ -417,10 +425,26 @@ struct hrnet_train_options {
     double least_area, flip;    /**< random crop and flip: default 0.08, 0.5 */
     unsigned threads, loader_threads; /**< 0: every CPU this process may use */
     const char *cpu;                  /**< as in hrnet_session_options */
+    int replace_head;     /**< nonzero: a fresh head for as many classes as `weights` has, too */
+    int test_size;        /**< height and width in evaluation, px; 0: size */
+    double crop_ratio;    /**< of that and the shorter side pictures are resized to (0.875) */
+    int accumulate;       /**< batches a step (1) */
+    double rate_batch;    /**< pictures a step that `rate` is meant for, which scales it; 0 */
+    double l1;            /**< weight decay of the absolute value (0) */
+    int no_decay_one_dim; /**< nonzero: no decay of norms and biases */
+    const char *no_decay; /**< nor of parameters whose name holds one of these: "A,B"; NULL */
+    const char *rates;    /**< factors of the rate by the beginning of names: "st4=0.5,fc=10" */
+    const char *freeze;   /**< names that begin so do not move: "conv_layer1,layer1"; NULL */
+    double layer_decay;   /**< each part's rate over that of the part behind it (1) */
+    double average;       /**< decay of averaged weights (EMA); 0: none */
+    const char *class_weights; /**< of the loss: "balanced", or one number a class: "1,2.5"; NULL */
+    int keep;                  /**< epochs of which model and state are kept (0) */
+    int patience;              /**< epochs without a better one that end the run; 0: never */
+    int save_steps;            /**< steps between checkpoints within an epoch; 0: none */
 };
 HRNET_API void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct_size);
 
-/** Epochs and steps count from 1; loss and accuracy (a share) are of the epoch so far. */
+/** Epochs and steps count from 1; loss and shares are of the epoch so far. */
 struct hrnet_train_progress {
     uint64_t epoch, epochs, step, steps, pictures;
     double loss, accuracy, rate;
@@ -428,16 +452,24 @@ struct hrnet_train_progress {
     int validated, best;                    /**< then: was there validation, and the best so far? */
     double validation_loss, top1, top5;     /**< shares */
     uint64_t activation_bytes, state_bytes; /**< memory that the run holds */
+    uint64_t step_pictures;
+    double accuracy5;           /**< share of pictures whose class is among the five likeliest */
+    double norm;                /**< of the step's gradient, before clipping */
+    double load_seconds;        /**< that the step waited for pictures */
+    int averaged, average_best; /**< as validated and best, of the averaged weights */
+    double average_loss, average_top1, average_top5;
 };
 /** Called after every step and every epoch; nonzero stops the run. */
 typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *progress);
 
 /**
  * Trains a network.  Writes latest.safetensors, best.safetensors and state.safetensors into the
- * folder, each whole or not at all.  Same options, same bits, for any number of threads, and for a
- * run that was stopped and resumed.
- * @return HRNET_E_CANCELLED when the callback (which may be NULL) stopped it; HRNET_E_INTERNAL
- *         naming epoch, step and layer when a value became infinite or no number
+ * folder, with averaged weights average.safetensors and best-average.safetensors, and epoch-N of
+ * both kinds that are kept, each whole or not at all.  Same options, same bits, for any number of
+ * threads, and for a run that was stopped and resumed.
+ * @return HRNET_E_CANCELLED when the callback (which may be NULL) stopped it, with a checkpoint of
+ *         the last step; HRNET_E_INTERNAL naming epoch, step and layer when a value became infinite
+ *         or no number
  */
 HRNET_API hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_fn *fn,
                                    void *context);

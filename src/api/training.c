@@ -15,52 +15,60 @@ void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct
                                                   .epochs = 30,
                                                   .schedule = "cosine",
                                                   .optimizer = "momentum",
-                                                  .rate = 0.1,
                                                   .momentum = 0.9,
                                                   .l2 = 1e-4,
                                                   .least_area = 0.08,
-                                                  .flip = 0.5 };
+                                                  .flip = 0.5,
+                                                  .crop_ratio = 0.875,
+                                                  .accumulate = 1,
+                                                  .layer_decay = 1.0 };
     HR_API_OPTIONS_INIT(struct hrnet_train_options, defaults);
 }
 
-/* Position of a word among count names. */
-static enum hr_status position(const char *what, const char *word, const char *const *names,
-                               size_t count, size_t *out)
+#define MAX_NO_DECAY 32
+
+/* Names divided by commas, as a list; `copy` holds their bytes. */
+struct names {
+    char *copy;
+    const char *items[MAX_NO_DECAY];
+    size_t count;
+};
+
+static enum hr_status split(struct names *out, const char *text)
 {
-    for (size_t i = 0; word && i < count; i++)
-        if (strcmp(word, names[i]) == 0) {
-            *out = i;
-            return HR_OK;
-        }
-    const char *const near = word ? hr_nearest_name(word, names, count) : NULL;
-    return hr_fail(HR_E_ARGUMENT, "%s '%s' is not known%s%s", what, word ? word : "",
-                   near ? ": did you mean " : "", near ? near : "");
+    if (!text || !*text)
+        return HR_OK;
+    out->copy = hr_mem_strdup(text);
+    if (!out->copy)
+        return HR_E_MEMORY;
+    for (char *at = out->copy; at;) {
+        char *const comma = strchr(at, ',');
+        if (comma)
+            *comma = '\0';
+        if (out->count == MAX_NO_DECAY || *at == '\0')
+            return hr_fail(HR_E_ARGUMENT, "no_decay '%s': 1 to %d names are wanted", text,
+                           MAX_NO_DECAY);
+        out->items[out->count++] = at;
+        at = comma ? comma + 1 : NULL;
+    }
+    return HR_OK;
 }
 
-static enum hr_status choose(struct hr_train_options *inner, const struct hrnet_train_options *o)
+/* What its name says, then the options of their own, then what follows the name. */
+static enum hr_status choose_optim(struct hr_optim_options *optim,
+                                   const struct hrnet_train_options *o)
 {
-    static const char *const schedules[] = { "cosine", "constant", "linear", "step" };
-    static const enum hr_schedule_kind schedule_kinds[] = { HR_SCHEDULE_COSINE,
-                                                            HR_SCHEDULE_CONSTANT,
-                                                            HR_SCHEDULE_LINEAR, HR_SCHEDULE_STEP };
-    static const char *const optimizers[] = { "momentum", "nesterov", "sgd",
-                                              "adam",     "adamw",    "rmsprop" };
-    static const enum hr_optim_kind optim_kinds[] = { HR_OPTIM_MOMENTUM, HR_OPTIM_MOMENTUM,
-                                                      HR_OPTIM_SGD,      HR_OPTIM_ADAM,
-                                                      HR_OPTIM_ADAMW,    HR_OPTIM_RMSPROP };
-    size_t schedule, optimizer;
-    HR_TRY(position("schedule", o->schedule, schedules, HR_COUNT(schedules), &schedule));
-    HR_TRY(position("optimizer", o->optimizer, optimizers, HR_COUNT(optimizers), &optimizer));
-    inner->schedule = schedule_kinds[schedule];
-    inner->optim = hr_optim_defaults(optim_kinds[optimizer]);
-    inner->optim.nesterov = optimizer == 1;
-    if (inner->optim.kind == HR_OPTIM_MOMENTUM)
-        inner->optim.momentum = o->momentum;
-    inner->optim.l2 = o->l2;
-    if (inner->optim.kind == HR_OPTIM_ADAMW)
-        inner->optim.decay = o->decay;
-    inner->optim.clip_norm = o->clip_norm;
-    return HR_OK;
+    const char *const text = o->optimizer ? o->optimizer : "";
+    HR_TRY(hr_optim_named(optim, text));
+    if (optim->kind == HR_OPTIM_MOMENTUM)
+        optim->momentum = o->momentum;
+    if (optim->kind == HR_OPTIM_ADAMW)
+        optim->decay = o->decay;
+    optim->l1 = o->l1;
+    optim->l2 = o->l2;
+    optim->clip_norm = o->clip_norm;
+    optim->no_decay_one_dim = o->no_decay_one_dim != 0;
+    return hr_optim_set(optim, text);
 }
 
 static enum hr_status check_ranges(const struct hrnet_train_options *o)
@@ -71,6 +79,16 @@ static enum hr_status check_ranges(const struct hrnet_train_options *o)
         return hr_fail(HR_E_ARGUMENT, "batch is %d: it must be 2 to %d", o->batch, MAX_BATCH);
     if (o->epochs < 1 || o->epochs > MAX_EPOCHS)
         return hr_fail(HR_E_ARGUMENT, "%d epochs: 1 to %d are possible", o->epochs, MAX_EPOCHS);
+    if (o->accumulate < 1 || o->accumulate > MAX_BATCH || o->keep < 0 || o->patience < 0 ||
+        o->save_steps < 0 || o->test_size < 0 || !(o->rate_batch >= 0.0))
+        return hr_fail(HR_E_ARGUMENT,
+                       "accumulate %d, keep %d, patience %d, save_steps %d, test_size %d and "
+                       "rate_batch %g are counts, accumulate from 1",
+                       o->accumulate, o->keep, o->patience, o->save_steps, o->test_size,
+                       o->rate_batch);
+    if (!(o->l1 >= 0.0) || !(o->l2 >= 0.0) || !(o->clip_norm >= 0.0))
+        return hr_fail(HR_E_ARGUMENT, "l1 %g, l2 %g and clip_norm %g must not be negative", o->l1,
+                       o->l2, o->clip_norm);
     if (!(o->smoothing >= 0.0 && o->smoothing < 1.0) || !(o->flip >= 0.0 && o->flip <= 1.0) ||
         !(o->least_area > 0.0 && o->least_area <= 1.0))
         return hr_fail(HR_E_ARGUMENT, "smoothing %g, flip %g and least area %g must be shares",
@@ -105,14 +123,62 @@ static bool observe(void *context, const struct hr_train_progress *p)
                                                    .top1 = p->top1,
                                                    .top5 = p->top5,
                                                    .activation_bytes = p->arena_bytes,
-                                                   .state_bytes = p->state_bytes };
+                                                   .state_bytes = p->state_bytes,
+                                                   .step_pictures = p->step_pictures,
+                                                   .accuracy5 = p->accuracy5,
+                                                   .norm = p->norm,
+                                                   .load_seconds = p->load_seconds,
+                                                   .averaged = p->averaged,
+                                                   .average_best = p->average_best,
+                                                   .average_loss = p->average_loss,
+                                                   .average_top1 = p->average_top1,
+                                                   .average_top5 = p->average_top5 };
     return !outer->fn || outer->fn(outer->context, &progress) == 0;
+}
+
+/* The two faces of the options, but for the optimizer. */
+static struct hr_train_options inner_of(const struct hrnet_train_options *o)
+{
+    return (struct hr_train_options){
+        .data = o->data,
+        .validation = o->validation,
+        .root = o->root,
+        .architecture = o->architecture,
+        .weights = o->weights,
+        .replace_head = o->replace_head != 0,
+        .folder = o->folder,
+        .resume = o->resume != 0,
+        .size = o->size,
+        .test_size = o->test_size,
+        .crop_ratio = o->crop_ratio,
+        .batch = (size_t)o->batch,
+        .accumulate = (size_t)o->accumulate,
+        .epochs = (uint64_t)o->epochs,
+        .seed = o->seed,
+        .schedule = o->schedule ? o->schedule : "",
+        .rate = o->rate,
+        .rate_batch = o->rate_batch,
+        .warmup_epochs = o->warmup_epochs,
+        .factors = { o->rates, o->freeze, o->layer_decay },
+        .average = o->average,
+        .smoothing = o->smoothing,
+        .class_weights = o->class_weights,
+        .crop = !o->whole,
+        .least_area = o->least_area,
+        .flip = o->flip,
+        .keep = (uint64_t)o->keep,
+        .patience = (uint64_t)o->patience,
+        .save_steps = (uint64_t)o->save_steps,
+        .threads = o->threads,
+        .loader_threads = o->loader_threads,
+    };
 }
 
 hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_fn *fn,
                          void *context)
 {
     struct hrnet_train_options o;
+    struct names no_decay = { 0 };
     struct outer outer = { fn, context };
     if (!options)
         return hr_api_missing_argument(__func__);
@@ -120,31 +186,18 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
     enum hr_status status = hr_api_options_copy(&o, sizeof o, options, "hrnet_train_options");
     if (status == HR_OK)
         status = check_ranges(&o);
-    struct hr_train_options inner = { .data = o.data,
-                                      .validation = o.validation,
-                                      .root = o.root,
-                                      .architecture = o.architecture,
-                                      .weights = o.weights,
-                                      .folder = o.folder,
-                                      .resume = o.resume != 0,
-                                      .size = o.size,
-                                      .batch = (size_t)o.batch,
-                                      .epochs = (uint64_t)o.epochs,
-                                      .seed = o.seed,
-                                      .rate = o.rate,
-                                      .warmup_epochs = o.warmup_epochs,
-                                      .smoothing = o.smoothing,
-                                      .crop = !o.whole,
-                                      .least_area = o.least_area,
-                                      .flip = o.flip,
-                                      .threads = o.threads,
-                                      .loader_threads = o.loader_threads };
+    struct hr_train_options inner = inner_of(&o);
     if (status == HR_OK)
-        status = choose(&inner, &o);
+        status = choose_optim(&inner.optim, &o);
+    if (status == HR_OK)
+        status = split(&no_decay, o.no_decay);
+    inner.optim.no_decay = no_decay.items;
+    inner.optim.no_decay_count = no_decay.count;
     if (status == HR_OK)
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status == HR_OK)
         status = hr_train(&inner, observe, &outer);
+    hr_mem_free(no_decay.copy);
     return PUBLIC(status);
 }
 

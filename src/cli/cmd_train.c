@@ -16,19 +16,46 @@ static const struct hr_flag flags[] = {
       "of the paths in lists (else the list's folder)" },
     { "resume", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "go on from the folder's checkpoint" },
     { "size", 0, HR_FLAG_COUNT, "PX", "224", 29, 4096, "height and width of the input" },
-    { "batch", 'b', HR_FLAG_COUNT, "N", "32", 2, 4096, "pictures a step" },
+    { "batch", 'b', HR_FLAG_COUNT, "N", "32", 2, 4096, "pictures a batch" },
     { "epochs", 'e', HR_FLAG_COUNT, "N", "30", 1, 1000000, "passes over the pictures" },
-    { "lr", 0, HR_FLAG_REAL, "RATE", "0.1", 0, 0, "learning rate" },
+    { "accumulate", 0, HR_FLAG_COUNT, "N", "1", 1, 4096, "batches a step" },
+    { "lr", 0, HR_FLAG_REAL, "RATE", "0", 0, 0,
+      "learning rate; 0: 0.1 (or 0.001) for 256 pictures a step, scaled" },
+    { "lr-batch", 0, HR_FLAG_REAL, "N", "0", 0, 0,
+      "pictures a step that --lr is meant for; it is scaled to these" },
     { "warmup", 0, HR_FLAG_REAL, "EPOCHS", "0", 0, 0, "a line from 0 to the rate comes first" },
-    { "schedule", 0, HR_FLAG_CHOICE, "cosine|constant|linear|step", "cosine", 0, 0,
-      "how the rate falls; step: a tenth every 30 epochs" },
-    { "optimizer", 0, HR_FLAG_CHOICE, "momentum|nesterov|sgd|adam|adamw|rmsprop", "momentum", 0, 0,
-      "how weights move" },
+    { "schedule", 0, HR_FLAG_TEXT, "NAME:KEY=N,...", "cosine", 0, 0,
+      "how the rate falls: constant, linear, cosine, cyclic, step, piecewise, multi-step, "
+      "cosine-fixmatch, one-cycle or plateau" },
+    { "optimizer", 0, HR_FLAG_TEXT, "NAME:KEY=N,...", "momentum", 0, 0,
+      "how weights move: momentum, nesterov, sgd, adam, adamw or rmsprop" },
     { "momentum", 0, HR_FLAG_REAL, "SHARE", "0.9", 0, 0, "of momentum and nesterov" },
+    { "l1", 0, HR_FLAG_REAL, "X", "0", 0, 0, "weight decay of the absolute value" },
     { "l2", 0, HR_FLAG_REAL, "X", "1e-4", 0, 0, "weight decay, added to the gradient" },
     { "decay", 0, HR_FLAG_REAL, "X", "0.01", 0, 0, "AdamW's weight decay" },
+    { "no-decay-1d", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "no decay of norms and biases" },
+    { "no-decay", 0, HR_FLAG_TEXT, "PART,...", NULL, 0, 0,
+      "nor of parameters with such a part in their name" },
     { "clip", 0, HR_FLAG_REAL, "NORM", "0", 0, 0, "largest norm of all gradients; 0: any" },
+    { "rates", 0, HR_FLAG_TEXT, "BEGIN=FACTOR,...", NULL, 0, 0,
+      "factors of the rate of parameters whose name begins so" },
+    { "freeze", 0, HR_FLAG_TEXT, "BEGIN,...", NULL, 0, 0, "parameters that do not move" },
+    { "layer-decay", 0, HR_FLAG_REAL, "FACTOR", "1", 0, 0,
+      "each part's rate over that of the part behind it" },
+    { "ema", 0, HR_FLAG_REAL, "DECAY", "0", 0, 0,
+      "average the weights over the steps (0.999), as models of their own" },
     { "smoothing", 0, HR_FLAG_REAL, "SHARE", "0", 0, 0, "of labels" },
+    { "class-weights", 0, HR_FLAG_TEXT, "balanced|N,...", NULL, 0, 0, "of the loss" },
+    { "replace-head", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "a fresh head even where --weights has as many classes" },
+    { "test-size", 0, HR_FLAG_COUNT, "PX", "0", 0, 4096, "height and width in evaluation" },
+    { "crop-ratio", 0, HR_FLAG_REAL, "R", "0.875", 0, 0,
+      "in evaluation: of the size and the shorter side of the resized picture" },
+    { "keep", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000, "epochs of which model and state are kept" },
+    { "patience", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000,
+      "epochs without a better one that end the run" },
+    { "save-steps", 0, HR_FLAG_COUNT, "N", "0", 0, INT32_MAX,
+      "steps between checkpoints within an epoch" },
     { "whole", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "resize and crop the centre as in evaluation, no random crops" },
     { "least-area", 0, HR_FLAG_REAL, "SHARE", "0.08", 0, 0, "of a random crop" },
@@ -54,6 +81,9 @@ static void print_epoch(const struct hrnet_train_progress *p)
     if (p->validated)
         printf(", validation loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->validation_loss,
                p->top1 * 100.0, p->top5 * 100.0, p->best ? " (best)" : "");
+    if (p->averaged)
+        printf(", averaged: loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->average_loss,
+               p->average_top1 * 100.0, p->average_top5 * 100.0, p->average_best ? " (best)" : "");
     printf("\n");
     fflush(stdout);
 }
@@ -79,10 +109,9 @@ static int observe(void *context, const struct hrnet_train_progress *p)
     return hr_interrupted();
 }
 
-static int train(const struct hr_args *args)
+static struct hrnet_train_options options_of(const struct hr_args *args)
 {
     struct hrnet_train_options o;
-    struct run run = { .told = false };
     hrnet_train_options_init(&o, sizeof o);
     o.data = args->operands[0];
     o.validation = hr_arg_text(args, "val");
@@ -110,6 +139,29 @@ static int train(const struct hr_args *args)
     o.threads = (unsigned)hr_arg_count(args, "threads");
     o.loader_threads = (unsigned)hr_arg_count(args, "loaders");
     o.cpu = hr_arg_text(args, "cpu");
+    o.replace_head = hr_arg_switch(args, "replace-head");
+    o.test_size = (int)hr_arg_count(args, "test-size");
+    o.crop_ratio = hr_arg_real(args, "crop-ratio");
+    o.accumulate = (int)hr_arg_count(args, "accumulate");
+    o.rate_batch = hr_arg_real(args, "lr-batch");
+    o.l1 = hr_arg_real(args, "l1");
+    o.no_decay_one_dim = hr_arg_switch(args, "no-decay-1d");
+    o.no_decay = hr_arg_text(args, "no-decay");
+    o.rates = hr_arg_text(args, "rates");
+    o.freeze = hr_arg_text(args, "freeze");
+    o.layer_decay = hr_arg_real(args, "layer-decay");
+    o.average = hr_arg_real(args, "ema");
+    o.class_weights = hr_arg_text(args, "class-weights");
+    o.keep = (int)hr_arg_count(args, "keep");
+    o.patience = (int)hr_arg_count(args, "patience");
+    o.save_steps = (int)hr_arg_count(args, "save-steps");
+    return o;
+}
+
+static int train(const struct hr_args *args)
+{
+    const struct hrnet_train_options o = options_of(args);
+    struct run run = { .told = false };
     if (!o.folder)
         return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
     hr_interrupt_watch();

@@ -33,7 +33,7 @@ struct hr_flag {
     const char *help;
 };
 
-#define HR_MAX_FLAGS 48
+#define HR_MAX_FLAGS 96
 
 struct hr_args;
 struct hr_command {

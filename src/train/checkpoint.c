@@ -33,31 +33,71 @@ static enum hr_status add_vector(struct hr_store *store, const char *name,
     return hr_store_add(store, name, &t);
 }
 
-static enum hr_status fill(struct hr_store *store, const struct hr_checkpoint *c,
-                           const struct hr_tape *tape, const float *params, struct hr_optim *optim)
+/* The numbers of a checkpoint, all of eight bytes. */
+static const struct field {
+    const char *key;
+    size_t offset;
+    bool is_count;
+} fields[] = {
+#define COUNT(key, member)                                \
+    {                                                     \
+        key, offsetof(struct hr_checkpoint, member), true \
+    }
+#define REAL(key, member)                                  \
+    {                                                      \
+        key, offsetof(struct hr_checkpoint, member), false \
+    }
+    COUNT("epoch", epoch),
+    COUNT("step", step),
+    REAL("best", best),
+    REAL("best_average", best_average),
+    REAL("least_loss", least_loss),
+    COUNT("idle", idle),
+    REAL("plateau_rate", plateau.rate),
+    REAL("plateau_best", plateau.best),
+    COUNT("plateau_bad", plateau.bad),
+    COUNT("plateau_cooling", plateau.cooling),
+    COUNT("plateau_seen", plateau.seen),
+    REAL("loss", loss),
+    COUNT("pictures", pictures),
+    COUNT("top1", top1),
+    COUNT("top5", top5),
+#undef COUNT
+#undef REAL
+};
+_Static_assert(sizeof(double) == 8 && sizeof(uint64_t) == 8, "numbers are copied as eight bytes");
+
+static enum hr_status add_number(struct hr_store *store, const char *key, const void *number)
 {
-    char text[64];
-    HR_TRY(add_vector(store, "parameters", tape, params));
-    for (size_t i = 0; i < hr_optim_slot_count(optim); i++)
-        HR_TRY(add_vector(store, hr_optim_slot_name(optim, i), tape, hr_optim_slot(optim, i)));
-    snprintf(text, sizeof text, "%llu", (unsigned long long)c->epoch);
-    HR_TRY(hr_store_set_meta(store, "epoch", text));
-    snprintf(text, sizeof text, "%llu", (unsigned long long)hr_optim_steps(optim));
-    HR_TRY(hr_store_set_meta(store, "steps", text));
+    char text[32];
     int64_t bits;
-    memcpy(&bits, &c->best, sizeof bits);
+    memcpy(&bits, number, sizeof bits);
     snprintf(text, sizeof text, "%lld", (long long)bits);
-    HR_TRY(hr_store_set_meta(store, "best", text));
-    return hr_store_set_meta(store, "run", c->what);
+    return hr_store_set_meta(store, key, text);
 }
 
-enum hr_status hr_checkpoint_save(const struct hr_checkpoint *c, const char *path,
-                                  const struct hr_tape *tape, const float *params,
-                                  struct hr_optim *optim)
+static enum hr_status fill(struct hr_store *store, const struct hr_checkpoint *c, const char *what,
+                           const struct hr_checkpoint_vectors *v)
+{
+    const uint64_t steps = hr_optim_steps(v->optim);
+    HR_TRY(add_vector(store, "parameters", v->tape, v->params));
+    if (v->average)
+        HR_TRY(add_vector(store, "average", v->tape, v->average));
+    for (size_t i = 0; i < hr_optim_slot_count(v->optim); i++)
+        HR_TRY(add_vector(store, hr_optim_slot_name(v->optim, i), v->tape,
+                          hr_optim_slot(v->optim, i)));
+    for (size_t i = 0; i < HR_COUNT(fields); i++)
+        HR_TRY(add_number(store, fields[i].key, (const char *)c + fields[i].offset));
+    HR_TRY(add_number(store, "steps", &steps));
+    return hr_store_set_meta(store, "run", what);
+}
+
+enum hr_status hr_checkpoint_save(const struct hr_checkpoint *c, const char *path, const char *what,
+                                  const struct hr_checkpoint_vectors *vectors)
 {
     struct hr_store *store = NULL;
     HR_TRY(hr_store_create(&store));
-    enum hr_status status = fill(store, c, tape, params, optim);
+    enum hr_status status = fill(store, c, what, vectors);
     if (status == HR_OK)
         status = hr_store_save(store, path, HR_FORMAT_SAFETENSORS);
     hr_store_destroy(store);
@@ -75,47 +115,47 @@ static enum hr_status take_vector(const struct hr_store *store, const char *name
     return HR_OK;
 }
 
-static enum hr_status take_count(const struct hr_store *store, const char *key, const char *path,
-                                 uint64_t *out)
+static enum hr_status take_number(const struct hr_store *store, const char *key, const char *path,
+                                  bool is_count, void *out)
 {
     const char *const text = hr_store_meta(store, key);
-    int64_t value;
-    if (!text || hr_parse_i64(text, &value) != HR_OK || value < 0)
-        return hr_fail(HR_E_FORMAT, "%s: '%s' is missing or no count", path, key);
-    *out = (uint64_t)value;
+    int64_t bits;
+    if (!text || hr_parse_i64(text, &bits) != HR_OK || (is_count && bits < 0))
+        return hr_fail(HR_E_FORMAT, "%s: '%s' is missing or no number", path, key);
+    memcpy(out, &bits, sizeof bits);
     return HR_OK;
 }
 
 static enum hr_status take(struct hr_checkpoint *c, const struct hr_store *store, const char *path,
-                           const struct hr_tape *tape, float *params, struct hr_optim *optim)
+                           const char *what, const struct hr_checkpoint_vectors *v)
 {
-    const char *const what = hr_store_meta(store, "run"), *best = hr_store_meta(store, "best");
-    uint64_t epoch, steps;
-    int64_t bits;
-    if (!what || !best)
+    const char *const run = hr_store_meta(store, "run");
+    uint64_t steps;
+    if (!run)
         return hr_fail(HR_E_FORMAT, "%s is no checkpoint of a training run", path);
-    if (strcmp(what, c->what) != 0)
+    if (strcmp(run, what) != 0)
         return hr_fail(HR_E_MISMATCH, "%s is of another run: it has '%s', now there is '%s'", path,
-                       what, c->what);
-    HR_TRY(take_count(store, "epoch", path, &epoch));
-    HR_TRY(take_count(store, "steps", path, &steps));
-    HR_TRY(hr_parse_i64(best, &bits));
-    HR_TRY(take_vector(store, "parameters", path, tape, params));
-    for (size_t i = 0; i < hr_optim_slot_count(optim); i++)
-        HR_TRY(
-            take_vector(store, hr_optim_slot_name(optim, i), path, tape, hr_optim_slot(optim, i)));
-    hr_optim_set_steps(optim, steps);
-    c->epoch = epoch;
-    memcpy(&c->best, &bits, sizeof bits);
+                       run, what);
+    for (size_t i = 0; i < HR_COUNT(fields); i++)
+        HR_TRY(take_number(store, fields[i].key, path, fields[i].is_count,
+                           (char *)c + fields[i].offset));
+    HR_TRY(take_number(store, "steps", path, true, &steps));
+    HR_TRY(take_vector(store, "parameters", path, v->tape, v->params));
+    if (v->average)
+        HR_TRY(take_vector(store, "average", path, v->tape, v->average));
+    for (size_t i = 0; i < hr_optim_slot_count(v->optim); i++)
+        HR_TRY(take_vector(store, hr_optim_slot_name(v->optim, i), path, v->tape,
+                           hr_optim_slot(v->optim, i)));
+    hr_optim_set_steps(v->optim, steps);
     return HR_OK;
 }
 
-enum hr_status hr_checkpoint_load(struct hr_checkpoint *c, const char *path,
-                                  const struct hr_tape *tape, float *params, struct hr_optim *optim)
+enum hr_status hr_checkpoint_load(struct hr_checkpoint *c, const char *path, const char *what,
+                                  const struct hr_checkpoint_vectors *vectors)
 {
     struct hr_store *store = NULL;
     HR_TRY(hr_store_open(&store, path));
-    const enum hr_status status = take(c, store, path, tape, params, optim);
+    const enum hr_status status = take(c, store, path, what, vectors);
     hr_store_destroy(store);
     return status;
 }

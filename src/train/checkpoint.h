@@ -7,6 +7,7 @@
 #include "model/labels.h"
 #include "model/model.h"
 #include "train/optim.h"
+#include "train/schedule.h"
 
 /* A model of the tape's parameters.  labels may be empty. */
 enum hr_status hr_checkpoint_model(struct hr_model **out, const struct hr_tape *tape,
@@ -14,19 +15,27 @@ enum hr_status hr_checkpoint_model(struct hr_model **out, const struct hr_tape *
                                    const struct hr_recipe *recipe,
                                    const struct hr_labels *labels) HR_WARN_UNUSED;
 
+/* Where a run stands. */
 struct hr_checkpoint {
-    uint64_t epoch;   /* epochs that are done */
-    double best;      /* top-1 share of the best of them, or -1 */
-    const char *what; /* the run's settings, which must be the same to go on */
+    uint64_t epoch, step;      /* epochs that are done, and steps of the next one */
+    double best, best_average; /* top-1 shares of the best epoch so far, or -1 */
+    double least_loss;         /* of the epochs so far, where nothing is validated */
+    uint64_t idle;             /* epochs since there was a better one */
+    struct hr_plateau plateau;
+    double loss; /* of the epoch that is not done: sum over its pictures, and counts of them */
+    uint64_t pictures, top1, top5;
 };
-/* Parameters, the optimizer's state and *c, written, synced, renamed. */
-enum hr_status hr_checkpoint_save(const struct hr_checkpoint *c, const char *path,
-                                  const struct hr_tape *tape, const float *params,
-                                  struct hr_optim *optim) HR_WARN_UNUSED;
-/* Fills params, the optimizer's state, epoch and best.  HR_E_MISMATCH with both settings where
- * c->what differs. */
-enum hr_status hr_checkpoint_load(struct hr_checkpoint *c, const char *path,
-                                  const struct hr_tape *tape, float *params,
-                                  struct hr_optim *optim) HR_WARN_UNUSED;
+/* The vectors that go with it. */
+struct hr_checkpoint_vectors {
+    const struct hr_tape *tape;
+    float *params, *average; /* flat; average NULL where there is none */
+    struct hr_optim *optim;  /* its slots and its steps */
+};
+/* Written, synced, renamed.  what: the run's settings, which must be the same to go on. */
+enum hr_status hr_checkpoint_save(const struct hr_checkpoint *c, const char *path, const char *what,
+                                  const struct hr_checkpoint_vectors *vectors) HR_WARN_UNUSED;
+/* Fills *c and the vectors.  HR_E_MISMATCH with both settings where `what` differs. */
+enum hr_status hr_checkpoint_load(struct hr_checkpoint *c, const char *path, const char *what,
+                                  const struct hr_checkpoint_vectors *vectors) HR_WARN_UNUSED;
 
 #endif

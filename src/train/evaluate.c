@@ -55,7 +55,7 @@ enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *ses
 {
     const struct hr_loss loss = { .kind = HR_LOSS_CROSS_ENTROPY };
     struct hr_batch batch;
-    for (hr_loader_start(loader, 0);;) {
+    for (hr_loader_start(loader, 0, 0);;) {
         HR_TRY(hr_loader_next(loader, &batch));
         if (batch.n == 0)
             break;

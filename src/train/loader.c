@@ -172,7 +172,7 @@ static void clear_slot(struct slot *slot)
     slot->status = HR_OK;
 }
 
-void hr_loader_start(struct hr_loader *l, uint64_t epoch)
+void hr_loader_start(struct hr_loader *l, uint64_t epoch, size_t batch)
 {
     const size_t count = l->options.set->paths.count;
     pthread_mutex_lock(&l->lock);
@@ -187,7 +187,8 @@ void hr_loader_start(struct hr_loader *l, uint64_t epoch)
         for (size_t i = 0; i < count; i++)
             l->order[i] = i;
     l->epoch = epoch;
-    l->claimed = l->taken = 0;
+    l->taken = batch < l->batches ? batch : l->batches;
+    l->claimed = batch < l->batches ? batch * l->options.batch : count;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
 }
@@ -206,7 +207,8 @@ enum hr_status hr_loader_next(struct hr_loader *l, struct hr_batch *batch)
         pthread_cond_broadcast(&l->work);
         while (slot->done < batch_size(l, index))
             pthread_cond_wait(&l->ready, &l->lock);
-        *batch = (struct hr_batch){ batch_size(l, index), slot->x, slot->labels };
+        *batch = (struct hr_batch){ batch_size(l, index), slot->x, slot->labels,
+                                    l->order + index * l->options.batch };
         if (slot->status != HR_OK)
             status = hr_fail(slot->status, "%s", slot->message);
     }

@@ -30,13 +30,20 @@ static double row_weight(const struct hr_loss *loss, const struct hr_loss_batch 
     return loss->class_weights && b->labels ? (double)loss->class_weights[b->labels[i]] : 1.0;
 }
 
+double hr_loss_mass(const struct hr_loss *loss, const struct hr_loss_batch *batch)
+{
+    double mass = 0.0;
+    for (size_t i = 0; i < batch->n; i++)
+        mass += row_weight(loss, batch, i);
+    return mass;
+}
+
 /* sum of y (lse - z); its gradient p sum y - y. */
 static double cross_entropy(const struct hr_loss *loss, const struct hr_loss_batch *b,
                             float *dlogits, double scale)
 {
-    double total = 0.0, weights = 0.0;
-    for (size_t i = 0; i < b->n; i++)
-        weights += row_weight(loss, b, i);
+    const double weights = hr_loss_mass(loss, b);
+    double total = 0.0;
     for (size_t i = 0; i < b->n; i++) {
         const float *const z = b->logits + i * b->classes;
         const double lse = log_sum_exp(z, b->classes, 1.0), w = row_weight(loss, b, i) / weights;

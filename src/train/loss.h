@@ -32,6 +32,9 @@ struct hr_loss_batch {
     const float *teacher;  /* KL, DML: the teacher's logits [n][classes] */
 };
 
+/* How much a batch weighs beside others in a mean: its pictures, or the sum of their weights. */
+double hr_loss_mass(const struct hr_loss *loss, const struct hr_loss_batch *batch);
+
 /* The mean loss of the batch; dlogits [n][classes] receives its gradient times `scale`, NULL where
  * none is wanted.  n >= 1. */
 double hr_loss_value(const struct hr_loss *loss, const struct hr_loss_batch *batch, float *dlogits,

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/words.h"
+
 #define SEGMENT   ((size_t)1 << 15) /* floats: larger leaves threads idle, smaller costs calls */
 #define MAX_SLOTS 2
 
@@ -31,6 +33,51 @@ struct hr_optim_options hr_optim_defaults(enum hr_optim_kind kind)
     o.epsilon = kind == HR_OPTIM_RMSPROP ? 1e-6 : 1e-8;
     o.decay = kind == HR_OPTIM_ADAMW ? 0.01 : 0.0;
     return o;
+}
+
+enum hr_status hr_optim_named(struct hr_optim_options *out, const char *text)
+{
+    static const char *const names[] = {
+        "momentum", "nesterov", "sgd", "adam", "adamw", "rmsprop"
+    };
+    static const enum hr_optim_kind kinds[] = { HR_OPTIM_MOMENTUM, HR_OPTIM_MOMENTUM,
+                                                HR_OPTIM_SGD,      HR_OPTIM_ADAM,
+                                                HR_OPTIM_ADAMW,    HR_OPTIM_RMSPROP };
+    size_t which;
+    HR_TRY(hr_words_choose("optimizer", text, names, HR_COUNT(names), &which));
+    *out = hr_optim_defaults(kinds[which]);
+    out->nesterov = which == 1;
+    return HR_OK;
+}
+
+enum hr_status hr_optim_set(struct hr_optim_options *o, const char *text)
+{
+    const bool adam = o->kind == HR_OPTIM_ADAM || o->kind == HR_OPTIM_ADAMW;
+    const bool rms = o->kind == HR_OPTIM_RMSPROP, moves = rms || o->kind == HR_OPTIM_MOMENTUM;
+    struct hr_word words[4];
+    size_t count = 0;
+    if (moves)
+        words[count++] = (struct hr_word){ "momentum", HR_WORD_REAL, &o->momentum };
+    if (rms)
+        words[count++] = (struct hr_word){ "rho", HR_WORD_REAL, &o->rho };
+    if (adam) {
+        words[count++] = (struct hr_word){ "beta1", HR_WORD_REAL, &o->beta1 };
+        words[count++] = (struct hr_word){ "beta2", HR_WORD_REAL, &o->beta2 };
+    }
+    if (adam || rms)
+        words[count++] = (struct hr_word){ "epsilon", HR_WORD_REAL, &o->epsilon };
+    if (o->kind == HR_OPTIM_ADAMW)
+        words[count++] = (struct hr_word){ "decay", HR_WORD_REAL, &o->decay };
+    HR_TRY(hr_words_set("optimizer", text, words, count));
+    const double shares[] = { o->momentum, o->beta1, o->beta2, o->rho };
+    for (size_t i = 0; i < HR_COUNT(shares); i++)
+        if (!(shares[i] >= 0.0 && shares[i] < 1.0))
+            return hr_fail(HR_E_ARGUMENT, "optimizer: %g is no share from 0 to less than 1",
+                           shares[i]);
+    if (!(o->epsilon > 0.0) || !(o->decay >= 0.0))
+        return hr_fail(HR_E_ARGUMENT, "optimizer: epsilon %g and decay %g must not be negative",
+                       o->epsilon, o->decay);
+    return HR_OK;
 }
 
 static const char *const slot_names[][MAX_SLOTS] = {
@@ -149,7 +196,7 @@ struct job {
 static void run(struct hr_pool *pool, hr_task_fn *fn, struct job *job)
 {
     const size_t tasks = job->optim->segment_count;
-    if (pool && tasks > 1)
+    if (pool)
         hr_pool_run(pool, fn, job, tasks);
     else
         for (size_t i = 0; i < tasks; i++)

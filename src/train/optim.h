@@ -33,6 +33,12 @@ struct hr_optim_options {
 /* Momentum 0.9, Adam's 0.9, 0.999 and 1e-8, RMSProp's rho 0.95 and epsilon 1e-6, no decay. */
 struct hr_optim_options hr_optim_defaults(enum hr_optim_kind kind);
 
+/* An optimizer in words: "momentum", "nesterov", "sgd", "adam", "adamw" or "rmsprop" with its
+ * defaults; then, by the second, what follows its name: "adam:beta1=0.8,epsilon=1e-6".  Keys:
+ * momentum (of momentum, nesterov, rmsprop), beta1, beta2, epsilon, rho, decay.  HR_E_ARGUMENT. */
+enum hr_status hr_optim_named(struct hr_optim_options *out, const char *text) HR_WARN_UNUSED;
+enum hr_status hr_optim_set(struct hr_optim_options *options, const char *text) HR_WARN_UNUSED;
+
 struct hr_optim;
 /* Options are copied.  The tape says where parameters lie and outlives the optimizer. */
 enum hr_status hr_optim_create(struct hr_optim **out, const struct hr_tape *tape,

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "base/compiler.h"
+
 #define PI 3.14159265358979323846
 
 struct hr_schedule hr_schedule_defaults(enum hr_schedule_kind kind, double rate, uint64_t epochs,
@@ -175,4 +177,97 @@ void hr_plateau_tell(struct hr_plateau *p, double metric)
         p->cooling = p->cooldown;
         p->bad = 0;
     }
+}
+
+/* ---- Words ---- */
+
+#define ANY      (~0u)
+#define OF(kind) (1u << HR_SCHEDULE_##kind)
+
+/* The words that the kind of *out has; returns how many. */
+static size_t words_of(struct hr_word *words, struct hr_schedule_words *out, double *counts,
+                       bool *paddle)
+{
+    struct hr_schedule *const s = &out->schedule;
+    const struct {
+        struct hr_word word;
+        unsigned kinds;
+    } all[] = {
+        { { "by-epoch", HR_WORD_SWITCH, &s->by_epoch }, ANY },
+        { { "start", HR_WORD_REAL, &s->warmup_start }, ANY },
+        { { "end", HR_WORD_REAL, &s->end }, OF(LINEAR) | OF(COSINE) | OF(ONE_CYCLE) },
+        { { "power", HR_WORD_REAL, &s->power }, OF(LINEAR) },
+        { { "peak", HR_WORD_REAL, &s->peak }, OF(CYCLIC) },
+        { { "up", HR_WORD_REAL, &s->up }, OF(CYCLIC) },
+        { { "down", HR_WORD_REAL, &s->down }, OF(CYCLIC) },
+        { { "every", HR_WORD_REAL, &s->every }, OF(STEP) },
+        { { "gamma", HR_WORD_REAL, &s->gamma }, OF(STEP) | OF(MULTI_STEP) },
+        { { "at", HR_WORD_REALS, &out->boundaries }, OF(PIECEWISE) | OF(MULTI_STEP) },
+        { { "values", HR_WORD_REALS, &out->values }, OF(PIECEWISE) },
+        { { "paddle", HR_WORD_SWITCH, paddle }, OF(PIECEWISE) },
+        { { "cycles", HR_WORD_REAL, &s->cycles }, OF(COSINE_FIXMATCH) },
+        { { "divide", HR_WORD_REAL, &s->divide }, OF(ONE_CYCLE) },
+        { { "phase", HR_WORD_REAL, &s->phase }, OF(ONE_CYCLE) },
+        { { "factor", HR_WORD_REAL, &out->plateau.factor }, OF(PLATEAU) },
+        { { "threshold", HR_WORD_REAL, &out->plateau.threshold }, OF(PLATEAU) },
+        { { "least", HR_WORD_REAL, &out->plateau.least_rate }, OF(PLATEAU) },
+        { { "patience", HR_WORD_REAL, &counts[0] }, OF(PLATEAU) },
+        { { "cooldown", HR_WORD_REAL, &counts[1] }, OF(PLATEAU) },
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < HR_COUNT(all); i++)
+        if (all[i].kinds & (1u << s->kind))
+            words[count++] = all[i].word;
+    return count;
+}
+
+/* Lists to pointers, and the quirk that was asked for. */
+static enum hr_status take_lists(struct hr_schedule_words *out, bool paddle)
+{
+    struct hr_schedule *const s = &out->schedule;
+    const struct hr_reals given[2] = { out->boundaries, out->values };
+    s->boundaries = out->boundaries.values;
+    s->values = out->values.count ? out->values.values : NULL;
+    s->boundary_count = out->boundaries.count;
+    if (paddle) {
+        if (s->epochs > (uint64_t)30 * (HR_MAX_REALS - 1))
+            return hr_fail(HR_E_LIMIT, "schedule: paddle has room for %d epochs",
+                           30 * (HR_MAX_REALS - 1));
+        s->boundaries = given[0].values;
+        s->values = given[1].count ? given[1].values : NULL;
+        if (hr_schedule_piecewise_quirk(s, out->boundaries.values, out->values.values))
+            hr_log(HR_LOG_WARNING, "the schedule's boundaries and values do not count, as in "
+                                   "PaddleClas: the rate falls to a tenth every 30 epochs");
+    } else if (s->kind == HR_SCHEDULE_PIECEWISE && out->values.count != out->boundaries.count + 1) {
+        return hr_fail(HR_E_ARGUMENT,
+                       "schedule piecewise: %zu values for %zu boundaries, one more "
+                       "value than boundaries is wanted",
+                       out->values.count, out->boundaries.count);
+    }
+    return HR_OK;
+}
+
+enum hr_status hr_schedule_parse(struct hr_schedule_words *out, const char *text, double rate,
+                                 uint64_t epochs, uint64_t steps_per_epoch)
+{
+    static const char *const names[] = { "constant",  "linear",    "cosine",     "cyclic",
+                                         "step",      "piecewise", "multi-step", "cosine-fixmatch",
+                                         "one-cycle", "plateau" };
+    struct hr_word words[20];
+    double counts[2] = { 10.0, 0.0 };
+    size_t kind;
+    bool paddle = false;
+    HR_TRY(hr_words_choose("schedule", text, names, HR_COUNT(names), &kind));
+    *out = (struct hr_schedule_words){
+        .schedule =
+            hr_schedule_defaults((enum hr_schedule_kind)kind, rate, epochs, steps_per_epoch),
+        .plateau = hr_plateau_of(rate, true),
+    };
+    const size_t count = words_of(words, out, counts, &paddle);
+    HR_TRY(hr_words_set("schedule", text, words, count));
+    if (!(counts[0] >= 0.0 && counts[0] < 1e9 && counts[1] >= 0.0 && counts[1] < 1e9))
+        return hr_fail(HR_E_ARGUMENT, "schedule plateau: patience and cooldown count epochs");
+    out->plateau.patience = (uint64_t)counts[0];
+    out->plateau.cooldown = (uint64_t)counts[1];
+    return take_lists(out, paddle);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "train/words.h"
 
 /* t counts steps after the warm-up from 0, T are the steps after it; with by_epoch both count
  * epochs. */
@@ -61,5 +62,18 @@ struct hr_plateau {
 };
 struct hr_plateau hr_plateau_of(double rate, bool larger_is_better);
 void hr_plateau_tell(struct hr_plateau *plateau, double metric);
+
+/* A schedule in words: a kind as above, with '-' and small letters, then what it needs:
+ * "step:every=20,gamma=0.5", "piecewise:at=30/60,values=0.1/0.01/0.001",
+ * "plateau:factor=0.5,patience=3", any kind with "by-epoch" and "start=0.001" (of the warm-up).
+ * "piecewise:paddle,..." is PaddleClas's quirk, which is logged where it changes anything. */
+struct hr_schedule_words {
+    struct hr_schedule schedule; /* points to the lists below */
+    struct hr_plateau plateau;   /* of larger_is_better; where the kind is PLATEAU */
+    struct hr_reals boundaries, values;
+};
+/* Fills *out, in which `schedule` stays valid while out does not move.  HR_E_ARGUMENT. */
+enum hr_status hr_schedule_parse(struct hr_schedule_words *out, const char *text, double rate,
+                                 uint64_t epochs, uint64_t steps_per_epoch) HR_WARN_UNUSED;
 
 #endif

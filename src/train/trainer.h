@@ -4,6 +4,7 @@
 #ifndef HR_TRAIN_TRAINER_H
 #define HR_TRAIN_TRAINER_H
 
+#include "train/factors.h"
 #include "train/loss.h"
 #include "train/optim.h"
 #include "train/schedule.h"
@@ -12,17 +13,29 @@ struct hr_train_options {
     const char *data, *validation, *root; /* hr_dataset_open's; validation and root may be NULL */
     const char *architecture;
     const char *weights; /* to start from, a head of other classes is replaced; NULL: random */
+    bool replace_head;   /* and so is one of as many */
     const char *folder;  /* of the run: checkpoints go there */
     bool resume;         /* go on from the folder's checkpoint */
     int size;            /* height and width of the network's input */
+    int test_size;       /* the same when it is evaluated; 0: size */
+    double crop_ratio;   /* of that size and the shorter side that pictures are resized to */
     size_t batch;
+    size_t accumulate; /* batches a step, 1 */
     uint64_t epochs, seed;
-    enum hr_schedule_kind schedule; /* one that needs no more than a rate */
-    double rate, warmup_epochs;
-    struct hr_optim_options optim;
+    const char *schedule; /* hr_schedule_parse's */
+    double rate;          /* 0: by the optimizer and the pictures a step, which is logged */
+    double rate_batch;    /* pictures a step that the rate is meant for; it is scaled.  0: these */
+    double warmup_epochs;
+    struct hr_optim_options optim; /* but its rates */
+    struct hr_factor_options factors;
+    double average; /* decay of the averaged weights (EMA); 0: there are none */
     double smoothing;
-    bool crop; /* random crops, else the recipe's */
+    const char *class_weights; /* hr_factors_of_classes's, or NULL */
+    bool crop;                 /* random crops, else the recipe's */
     double least_area, flip;
+    uint64_t keep;                    /* epochs of which all files are kept */
+    uint64_t patience;                /* epochs without a better one that end the run; 0: never */
+    uint64_t save_steps;              /* steps between two checkpoints within an epoch; 0: none */
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
 };
@@ -30,20 +43,26 @@ struct hr_train_options {
 struct hr_train_progress {
     uint64_t epoch, epochs; /* from 1 */
     size_t step, steps;     /* of the epoch, from 1 */
-    double loss, accuracy;  /* of the epoch so far */
-    double rate;
-    bool epoch_end;                            /* then also: */
-    bool validated, best;                      /* best: of all epochs so far */
-    double validation_loss, top1, top5;        /* shares */
+    size_t step_pictures;
+    double loss, accuracy, accuracy5;   /* of the epoch so far */
+    double rate, norm;                  /* of the step; norm of its gradient before clipping */
+    double load_seconds;                /* that the step waited for pictures */
+    bool epoch_end;                     /* then also: */
+    bool validated, best;               /* best: of all epochs so far */
+    double validation_loss, top1, top5; /* shares */
+    bool averaged, average_best;        /* the same of the averaged weights */
+    double average_loss, average_top1, average_top5;
     size_t arena_bytes, state_bytes, pictures; /* memory; pictures of an epoch */
 };
 /* After every step, and after every epoch once its checkpoint is written.  False stops. */
 typedef bool hr_train_observer(void *context, const struct hr_train_progress *progress);
 
 /* Trains.  Writes into the folder, each whole or not at all: latest.safetensors and
- * best.safetensors (models), state.safetensors (all that resuming needs).  HR_E_CANCELLED when the
- * observer stopped it; HR_E_INTERNAL naming epoch, step and layer when a value is infinite or no
- * number. */
+ * best.safetensors (models), with averaged weights average.safetensors and
+ * best-average.safetensors, epoch-N.safetensors and epoch-N.state.safetensors of the last `keep`
+ * epochs, state.safetensors (all that resuming needs).  HR_E_CANCELLED when the observer stopped
+ * it, with a checkpoint of the last step; HR_E_INTERNAL naming epoch, step and layer when a value
+ * is infinite or no number. */
 enum hr_status hr_train(const struct hr_train_options *options, hr_train_observer *observer,
                         void *context) HR_WARN_UNUSED;
 

@@ -224,6 +224,28 @@ static void threads_leave_the_bits_alone(void **state)
     hr_mem_free(alone);
 }
 
+static void words_make_optimizers(void **state)
+{
+    struct hr_optim_options o;
+    (void)state;
+    assert_int_equal(hr_optim_named(&o, "nesterov:momentum=0.8"), HR_OK);
+    assert_int_equal(hr_optim_set(&o, "nesterov:momentum=0.8"), HR_OK);
+    assert_true(o.kind == HR_OPTIM_MOMENTUM && o.nesterov && fabs(o.momentum - 0.8) < 1e-12);
+    assert_int_equal(hr_optim_named(&o, "adamw"), HR_OK);
+    assert_int_equal(hr_optim_set(&o, "adamw:beta1=0.8,beta2=0.99,epsilon=1e-6,decay=0.1"), HR_OK);
+    assert_true(o.kind == HR_OPTIM_ADAMW && fabs(o.beta2 - 0.99) < 1e-12 && o.decay > 0.09);
+    assert_int_equal(hr_optim_named(&o, "rmsprop"), HR_OK);
+    assert_int_equal(hr_optim_set(&o, "rmsprop:rho=0.9,momentum=0.5"), HR_OK);
+    assert_true(o.rho < 0.91 && o.momentum > 0.49);
+    assert_int_equal(hr_optim_named(&o, "lion"), HR_E_ARGUMENT);
+    assert_int_equal(hr_optim_named(&o, "sgd"), HR_OK);
+    assert_int_equal(hr_optim_set(&o, "sgd:momentum=0.9"), HR_E_ARGUMENT);
+    assert_int_equal(hr_optim_named(&o, "adam"), HR_OK);
+    assert_int_equal(hr_optim_set(&o, "adam:beta1=1"), HR_E_ARGUMENT);
+    assert_int_equal(hr_optim_named(&o, "adam"), HR_OK);
+    assert_int_equal(hr_optim_set(&o, "adam:epsilon=0"), HR_E_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +256,7 @@ int main(void)
         cmocka_unit_test(the_norm_is_that_of_what_is_trained),
         cmocka_unit_test(a_rate_of_zero_freezes),
         cmocka_unit_test(threads_leave_the_bits_alone),
+        cmocka_unit_test(words_make_optimizers),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

@@ -189,6 +189,53 @@ static void what_makes_no_sense_is_refused(void **state)
     }
 }
 
+static struct hr_schedule_words said(const char *text)
+{
+    static struct hr_schedule_words w;
+    assert_int_equal(hr_schedule_parse(&w, text, 0.4, EPOCHS, STEPS), HR_OK);
+    assert_int_equal(hr_schedule_check(&w.schedule), HR_OK);
+    return w;
+}
+
+static double rate_of(const char *text, uint64_t step)
+{
+    struct hr_schedule_words w = said(text);
+    w.schedule.boundaries = w.boundaries.values; /* it moved */
+    w.schedule.values = w.values.values;
+    return hr_schedule_rate(&w.schedule, step);
+}
+
+static void words_make_schedules(void **state)
+{
+    (void)state;
+    is(rate_of("constant", 1000), 0.4);
+    is(rate_of("linear:end=0.1,power=2", 450), 0.3 * 0.75 * 0.75 + 0.1);
+    is(rate_of("step:every=10,gamma=0.5", 200), 0.2);
+    is(rate_of("step:every=10,gamma=0.5,by-epoch", 219), 0.2);
+    is(rate_of("piecewise:at=30/60,values=0.1/0.02/0.003", 600), 0.02);
+    is(rate_of("multi-step:at=30/60,gamma=0.5", 1200), 0.1);
+    is(rate_of("cyclic:peak=1,up=2,down=4", 40), 1.0);
+    is(rate_of("piecewise:paddle,at=10/20,values=1/2/3", 600), 0.04);
+    const struct hr_schedule_words w = said("plateau:factor=0.5,patience=3,cooldown=2,least=1e-3");
+    is(w.plateau.factor, 0.5);
+    is(w.plateau.least_rate, 1e-3);
+    assert_int_equal(w.plateau.patience, 3);
+    assert_int_equal(w.plateau.cooldown, 2);
+}
+
+static void wrong_words_are_refused(void **state)
+{
+    static const char *const texts[] = {
+        "cosin",        "cosine:every=3",      "piecewise:at=30,values=0.1",
+        "step:every=x", "plateau:patience=-1", "piecewise:values=0.1/0.2"
+    };
+    struct hr_schedule_words w;
+    (void)state;
+    for (size_t i = 0; i < HR_COUNT(texts); i++)
+        assert_int_equal(hr_schedule_parse(&w, texts[i], 0.4, EPOCHS, STEPS), HR_E_ARGUMENT);
+    assert_int_equal(hr_schedule_parse(&w, "piecewise:paddle", 0.4, 1000000, STEPS), HR_E_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +246,8 @@ int main(void)
         cmocka_unit_test(warm_up_comes_first),
         cmocka_unit_test(plateaus),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(words_make_schedules),
+        cmocka_unit_test(wrong_words_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

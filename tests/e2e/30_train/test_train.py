@@ -4,6 +4,7 @@ there are, keeps what it has when it is killed, and names what is wrong with the
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -21,8 +22,18 @@ def run(*args, **more):
                           env=environment, **more)
 
 
-def train(data, out, *more, epochs=2):
-    return run("train", data, "-o", out, "-e", epochs, *COMMON, *more)
+def train(data, out, *more, epochs=2, **process):
+    return run("train", data, "-o", out, "-e", epochs, *COMMON, *more, **process)
+
+
+def tensors(path):
+    """The float tensors of a safetensors file."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    return {name: np.frombuffer(data[8 + size:][t["data_offsets"][0]:t["data_offsets"][1]], "<f4")
+            for name, t in header.items()}
 
 
 def picture(path, kind, seed):
@@ -194,3 +205,178 @@ def test_weights_to_start_from(whole, data, tmp_path):
     result = train(data / "train", tmp_path / "run", "-w", whole[0] / "best.safetensors", epochs=1)
     assert result.returncode == 0, result.stderr
     assert not pathlib.Path(tmp_path / "run" / "best.safetensors").exists()
+
+
+# ---- Everything at once: averaged weights, accumulation, plateau, kept epochs ----
+
+FANCY = ["--ema", "0.9", "--accumulate", "2", "--optimizer", "adamw:beta2=0.99", "--lr", "0.002",
+         "--schedule", "plateau:factor=0.5,patience=0", "--freeze", "conv_layer1", "--rates",
+         "fc=2", "--class-weights", "balanced", "--clip", "5", "--no-decay-1d", "--warmup", "1",
+         "--smoothing", "0.1", "--keep", "2", "-b", "4"]
+
+
+@pytest.fixture(scope="session")
+def fancy(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fancy")
+    result = train(data / "train", out / "run", "--val", data / "val", *FANCY, epochs=4)
+    assert result.returncode == 0, result.stderr
+    return out / "run", result.stdout
+
+
+def test_the_last_epochs_are_kept(fancy):
+    folder, stdout = fancy
+    assert "averaged: loss" in stdout.splitlines()[-1]
+    names = sorted(p.name.removesuffix(".safetensors") for p in folder.iterdir())
+    assert names == ["average", "best", "best-average", "epoch-3", "epoch-3.state", "epoch-4",
+                     "epoch-4.state", "latest", "state"]
+    assert (folder / "epoch-4.safetensors").read_bytes() == \
+        (folder / "latest.safetensors").read_bytes()
+
+
+def test_averaged_weights_are_a_model(fancy, data):
+    folder, stdout = fancy
+    report = json.loads(run("eval", data / "val", "-m", folder / "average.safetensors", "-f",
+                            "json").stdout)
+    assert f"averaged: loss {report['loss']:.5f}" in stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_run_with_everything_killed_anywhere_ends_with_the_same_bits(fancy, data, tmp_path,
+                                                                       seconds):
+    out = tmp_path / "run"
+    command = [PROGRAM, "train", data / "train", "-o", out, "-e", "4", "--val", data / "val",
+               *COMMON, *FANCY, "--save-steps", "1", "--progress", "none"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout.readline().startswith("epoch 1/4")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    result = train(data / "train", out, "--val", data / "val", *FANCY, "--resume", "-t", "1",
+                   "--loaders", "1", epochs=4)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines(True)
+    assert result.stdout == "".join(fancy[1].splitlines(True)[-len(lines):])
+    same(out, fancy[0])
+    for name in ("average", "best-average", "epoch-3", "epoch-4.state"):
+        name += ".safetensors"
+        assert (out / name).read_bytes() == (fancy[0] / name).read_bytes(), name
+
+
+def test_an_interrupt_within_an_epoch_loses_no_step(whole, data, tmp_path):
+    out = tmp_path / "run"
+    command = [PROGRAM, "train", data / "train", "-o", out, "-e", "3", "--val", data / "val",
+               *COMMON, "--progress", "none"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    result = train(data / "train", out, "--val", data / "val", "--resume", epochs=3)
+    assert result.returncode == 0, result.stderr
+    same(out, whole[0])
+
+
+def test_frozen_parts_do_not_move(fancy):
+    early, late = (tensors(fancy[0] / f"epoch-{n}.safetensors") for n in (3, 4))
+    for name in early:
+        if name.endswith("conv.weight"):
+            moved = not np.array_equal(early[name], late[name])
+            assert moved == (not name.startswith("conv_layer1")), name
+
+
+def full_disk(limit):
+    """For the child: files longer than `limit` bytes cannot be written."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+def test_a_full_disk_loses_nothing(whole, data, tmp_path):
+    """Stops a run in its second epoch, then goes on with a disk on which a model finds room and a
+    state does not, then with one on which both do."""
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        list(map(str, [PROGRAM, "train", data / "train", "-o", out, "-e", "3", "--val",
+                       data / "val", *COMMON, "--progress", "none"])),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("epoch 1/3")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    limit = (len(before["latest.safetensors"]) + len(before["state.safetensors"])) // 2
+    result = train(data / "train", out, "--val", data / "val", "--resume", epochs=3,
+                   preexec_fn=lambda: full_disk(limit))
+    assert result.returncode == 4 and "state.safetensors: cannot write" in result.stderr
+    assert (out / "state.safetensors").read_bytes() == before["state.safetensors"]
+    result = train(data / "train", out, "--val", data / "val", "--resume", epochs=3,
+                   preexec_fn=lambda: full_disk(1000))
+    assert result.returncode == 4 and "latest.safetensors: cannot write" in result.stderr
+    assert sorted(p.name for p in out.iterdir()) == sorted(before)
+    assert run("info", out / "latest.safetensors").returncode == 0
+    result = train(data / "train", out, "--val", data / "val", "--resume", epochs=3)
+    assert result.returncode == 0, result.stderr
+    same(out, whole[0])
+
+
+def test_no_better_epoch_ends_the_run(data, tmp_path):
+    args = ["--val", data / "val", "--lr", "1e-12", "--patience", "2"]
+    result = train(data / "train", tmp_path / "run", *args, epochs=50)
+    assert result.returncode == 0, result.stderr
+    assert "2 epochs without a better one: the run ends after" in result.stderr
+    assert len(result.stdout.splitlines()) < 10
+    result = train(data / "train", tmp_path / "run", *args, "--resume", epochs=50)
+    assert result.returncode == 0 and result.stdout == "", result.stderr
+
+
+def test_a_finished_run_says_so(whole, data):
+    result = train(data / "train", whole[0], "--val", data / "val", "--resume", epochs=3)
+    assert result.returncode == 0 and "the run is finished, all 3 epochs are done" in result.stderr
+
+
+def test_learning_nothing_is_told(data, tmp_path):
+    result = train(data / "train", tmp_path / "run", "--lr", "1e-12", "--smoothing", "0.5",
+                   epochs=3)
+    assert result.returncode == 0 and "nothing is learned" in result.stderr, result.stderr
+
+
+def test_the_rate_follows_the_batch_and_is_told(data, tmp_path):
+    def told(*args):
+        result = run("train", data / "train", "-o", tmp_path / str(len(args)), "-e", "1", "-a",
+                     "hrnet_w18_small", "--size", "32", "-b", "8", "--schedule", "constant", *args)
+        assert result.returncode == 0, result.stderr
+        return result.stderr, result.stdout
+    err, out = told()
+    assert "learning rate 0.003125: the usual one for 8 pictures a step" in err
+    assert "rate 0.003125," in out
+    err, out = told("--lr", "0.2", "--lr-batch", "64", "--accumulate", "2")
+    assert "learning rate 0.05: 0.2 for 64 pictures a step, here 16" in err
+    assert "rate 0.05," in out
+    assert "times the usual one" in told("--lr", "0.1")[0]
+
+
+def test_a_last_batch_of_one_is_left_out(data, tmp_path):
+    result = train(data / "train", tmp_path / "run", "-b", "17", epochs=1)
+    assert result.returncode == 0, result.stderr
+    assert "it is left out" in result.stderr and "2 steps an epoch" in result.stderr
+
+
+def test_another_size_in_evaluation(data, tmp_path):
+    result = train(data / "train", tmp_path / "run", "--val", data / "val", "--test-size", "64",
+                   "--crop-ratio", "0.8", epochs=1)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(run("eval", data / "val", "-m", tmp_path / "run" / "latest.safetensors",
+                            "-f", "json").stdout)
+    assert report["size"] == [64, 64]
+    assert f"validation loss {report['loss']:.5f}" in result.stdout
+
+
+@pytest.mark.parametrize("args, word", [(["--schedule", "cosin"], "did you mean cosine"),
+                                        (["--schedule", "step:evry=3"], "did you mean every"),
+                                        (["--freeze", "stem"], "conv_layer1_"),
+                                        (["--optimizer", "sgd:beta1=1"], "no 'beta1'"),
+                                        (["--class-weights", "1"], "for 2 classes"),
+                                        (["--ema", "1"], "average 1")])
+def test_wrong_settings_are_named(data, tmp_path, args, word):
+    result = train(data / "train", tmp_path / "run", *args, epochs=1)
+    assert result.returncode == 2 and word in result.stderr, result.stderr

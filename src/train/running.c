@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Setting a training run up.  Everything that can be wrong is found here, before hours are lost. */
+#include "train/running.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/os.h"
+
+#define MOMENTUM    0.9f  /* of running statistics */
+#define USUAL_BATCH 256.0 /* pictures a step that the usual rates are meant for */
+#define SGD_RATE    0.1   /* usual with it: PaddleClas's for HRNet (paddleclas.md 5.4) */
+#define ADAM_RATE   1e-3  /* the same of the optimizers that scale the gradient themselves */
+#define SUSPICIOUS  4.0   /* times the usual rate: told, since most such runs diverge */
+
+/* ---- Data ---- */
+
+static enum hr_status open_data(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    HR_TRY(hr_dataset_open(&r->train, o->data, o->root));
+    if (r->train.class_count < 2)
+        return hr_fail(HR_E_FORMAT, "%s: all pictures are of one class", o->data);
+    if (o->validation) {
+        HR_TRY(hr_dataset_open(&r->validation, o->validation, o->root));
+        HR_TRY(hr_dataset_relabel(&r->validation, &r->train));
+    }
+    return hr_labels_copy(&r->labels, (const char *const *)r->train.classes.items,
+                          r->train.classes.count);
+}
+
+/* Pictures are resized to size / ratio, rounded; PaddleClas's ratio is 224 / 256. */
+static enum hr_status make_recipe(struct hr_recipe *recipe, int size, double ratio)
+{
+    HR_TRY(hr_size_check(size, size));
+    HR_TRY(hr_recipe_named(recipe, "opencv"));
+    recipe->crop_width = recipe->crop_height = size;
+    recipe->resize_short = (int)lround((double)size / ratio);
+    return hr_recipe_check(recipe);
+}
+
+static enum hr_status make_recipes(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    if (!(o->crop_ratio > 0.0 && o->crop_ratio <= 1.0))
+        return hr_fail(HR_E_ARGUMENT, "crop ratio %g: more than 0, at most 1 is wanted",
+                       o->crop_ratio);
+    HR_TRY(make_recipe(&r->recipe, o->size, o->crop_ratio));
+    return make_recipe(&r->test, o->test_size ? o->test_size : o->size, o->crop_ratio);
+}
+
+static enum hr_status make_loaders(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    struct hr_loader_options l = {
+        .set = &r->train,
+        .sample = { r->recipe, o->crop, o->least_area, o->flip },
+        .batch = o->batch,
+        .threads = o->loader_threads ? o->loader_threads : hr_cpu_count(),
+        .shuffle = true,
+        .seed = o->seed,
+    };
+    HR_TRY(hr_loader_create(&r->loader, &l));
+    r->batches = hr_loader_batches(r->loader);
+    if (r->train.paths.count % o->batch == 1 && r->batches > 1) {
+        hr_log(HR_LOG_INFO, "the last batch of an epoch would be of one picture, which batch norm "
+                            "cannot learn from: it is left out");
+        r->batches--;
+    }
+    r->steps = (r->batches + o->accumulate - 1) / o->accumulate;
+    if (!o->validation)
+        return HR_OK;
+    l.set = &r->validation;
+    l.sample.recipe = r->test;
+    l.sample.crop = l.shuffle = false;
+    l.sample.flip = 0.0;
+    return hr_loader_create(&r->validator, &l);
+}
+
+/* ---- Learning rate ---- */
+
+static double usual_rate(const struct hr_train_options *o)
+{
+    const double times = (double)(o->batch * o->accumulate) / USUAL_BATCH;
+    const bool plain = o->optim.kind == HR_OPTIM_SGD || o->optim.kind == HR_OPTIM_MOMENTUM;
+    return plain ? SGD_RATE * times : ADAM_RATE * sqrt(times);
+}
+
+/* The rate before the schedule: what was asked for, scaled, or the usual one.  Linear in the
+ * pictures a step (Goyal et al. 2017, arXiv 1706.02677), or by the square root where the optimizer
+ * divides by the gradient's size (Malladi et al. 2022, arXiv 2205.10287). */
+static void choose_rate(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    const size_t pictures = o->batch * o->accumulate;
+    const double usual = usual_rate(o);
+    r->rate = o->rate > 0.0 || o->rate < 0.0 ? o->rate : usual;
+    if (o->rate_batch > 0.0 && o->rate > 0.0) {
+        r->rate = o->rate * (double)pictures / o->rate_batch;
+        hr_log(HR_LOG_INFO, "learning rate %g: %g for %g pictures a step, here %zu", r->rate,
+               o->rate, o->rate_batch, pictures);
+    } else if (!(o->rate > 0.0 || o->rate < 0.0)) {
+        hr_log(HR_LOG_INFO, "learning rate %g: the usual one for %zu pictures a step", r->rate,
+               pictures);
+    } else if (o->rate > SUSPICIOUS * usual) {
+        hr_log(HR_LOG_WARNING,
+               "learning rate %g is %.0f times the usual one for %zu pictures a step, %g", o->rate,
+               o->rate / usual, pictures, usual);
+    }
+}
+
+static enum hr_status make_schedule(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    choose_rate(r);
+    HR_TRY(hr_schedule_parse(&r->schedule, o->schedule, r->rate, o->epochs, r->steps));
+    r->schedule.schedule.warmup_epochs = o->warmup_epochs;
+    return hr_schedule_check(&r->schedule.schedule);
+}
+
+/* ---- The network ---- */
+
+static enum hr_status make_loss(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    r->loss = (struct hr_loss){ .kind = HR_LOSS_CROSS_ENTROPY, .smoothing = o->smoothing };
+    if (!o->class_weights)
+        return HR_OK;
+    r->class_weights = hr_mem_alloc((size_t)r->train.class_count, sizeof *r->class_weights);
+    if (!r->class_weights)
+        return HR_E_MEMORY;
+    r->loss.class_weights = r->class_weights;
+    return hr_factors_of_classes(r->class_weights, &r->train, o->class_weights);
+}
+
+static enum hr_status make_optim(struct hr_running *r)
+{
+    struct hr_optim_options optim = r->options->optim;
+    r->rates = hr_mem_alloc(hr_tape_param_count(r->tape), sizeof *r->rates);
+    if (!r->rates)
+        return HR_E_MEMORY;
+    HR_TRY(hr_factors_of_rates(r->rates, r->tape, &r->options->factors));
+    optim.rates = r->rates;
+    return hr_optim_create(&r->optim, r->tape, &optim);
+}
+
+static enum hr_status make_vectors(struct hr_running *r)
+{
+    const size_t floats = hr_tape_floats(r->tape);
+    const size_t classes = (size_t)r->train.class_count;
+    r->gradient.tape = r->tape;
+    r->gradient.pool = r->pool;
+    r->gradient.loss = &r->loss;
+    HR_TRY(hr_gradient_init(&r->gradient, r->options->accumulate > 1));
+    r->params = hr_mem_alloc(floats, sizeof *r->params);
+    r->outputs = hr_mem_alloc(r->options->batch, classes * sizeof *r->outputs);
+    if (r->options->average > 0.0)
+        r->average = hr_mem_alloc(floats, sizeof *r->average);
+    const bool made = r->params && r->outputs && (r->average || !(r->options->average > 0.0));
+    return made ? HR_OK : HR_E_MEMORY;
+}
+
+static enum hr_status make_tape(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    const struct hr_hrnet_options net = { (int64_t)o->batch, o->size, o->size, r->train.class_count,
+                                          HR_FUSE_PADDLE };
+    struct hr_graph *graph = NULL;
+    hr_kernels_init(&r->kernels, hr_cpu_get()->flags & o->cpu_flags);
+    /* A team even of one: in it denormals count as zero, as they do in larger ones. */
+    HR_TRY(hr_pool_create(&r->pool, o->threads ? o->threads : hr_cpu_count()));
+    HR_TRY(hr_hrnet_build(&graph, r->row, &net));
+    const struct hr_tape_options tape = {
+        .kernels = &r->kernels, .pool = r->pool, .exact = true, .momentum = MOMENTUM
+    };
+    const enum hr_status status = hr_tape_create(&r->tape, graph, &tape);
+    hr_graph_destroy(graph);
+    return status;
+}
+
+/* ---- Starting weights ---- */
+
+/* Paddle's defaults: convolutions normal of deviation sqrt(2 / fan in), linear layers uniform
+ * within 1 / sqrt(fan in), norms the identity. */
+static void fill_random(struct hr_running *r, size_t i)
+{
+    const struct hr_tape_param *p = hr_tape_param(r->tape, i);
+    struct hr_random random = hr_random_of(r->options->seed, i << 8 | 3);
+    float *const w = r->params + p->offset;
+    const double inputs =
+        p->shape.rank == 2 ? (double)p->shape.dim[0] : (double)p->count / (double)p->shape.dim[0];
+    const bool ones = p->role == HR_ROLE_GAMMA || p->role == HR_ROLE_VARIANCE;
+    for (size_t j = 0; j < p->count; j++)
+        w[j] = p->role != HR_ROLE_WEIGHT ? (ones ? 1.0f : 0.0f)
+               : p->shape.rank == 4      ? (float)(sqrt(2.0 / inputs) * hr_random_normal(&random))
+                                    : (float)(hr_random_between(&random, -1.0, 1.0) / sqrt(inputs));
+}
+
+static enum hr_status load_weights(struct hr_running *r)
+{
+    const struct hr_model_options options = { .architecture = r->row->name,
+                                              .classes = r->train.class_count,
+                                              .replace_head = true };
+    struct hr_model *model = NULL;
+    HR_TRY(hr_model_open(&model, r->options->weights, &options));
+    const enum hr_status status = hr_tape_load(r->tape, hr_model_weights(model), r->params);
+    hr_model_unref(model);
+    return status;
+}
+
+static enum hr_status start_weights(struct hr_running *r)
+{
+    const bool from_file = r->options->weights != NULL;
+    if (from_file)
+        HR_TRY(load_weights(r));
+    for (size_t i = 0; i < hr_tape_param_count(r->tape); i++)
+        if (!from_file ||
+            (r->options->replace_head && hr_text_starts(hr_tape_param(r->tape, i)->name, "fc.")))
+            fill_random(r, i);
+    if (r->average)
+        memcpy(r->average, r->params, hr_tape_floats(r->tape) * sizeof *r->params);
+    return HR_OK;
+}
+
+/* ---- All ---- */
+
+static const char *or_none(const char *text)
+{
+    return text ? text : "none";
+}
+
+/* All settings that decide the bits of a run. */
+static enum hr_status describe(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    const struct hr_optim_options *p = &o->optim;
+    struct hr_text *const w = &r->what;
+    hr_text_printf(w, "%s classes %d pictures %zu size %d batch %zu accumulate %zu epochs %llu ",
+                   r->row->name, r->train.class_count, r->train.paths.count, o->size, o->batch,
+                   o->accumulate, (unsigned long long)o->epochs);
+    hr_text_printf(w, "seed %llu schedule %s rate %.17g warm-up %.17g average %.17g ",
+                   (unsigned long long)o->seed, o->schedule, r->rate, o->warmup_epochs, o->average);
+    hr_text_printf(w, "optimizer %d momentum %.17g nesterov %d beta %.17g %.17g rho %.17g ",
+                   (int)p->kind, p->momentum, p->nesterov, p->beta1, p->beta2, p->rho);
+    hr_text_printf(w, "epsilon %.17g l1 %.17g l2 %.17g decay %.17g not-one-dim %d not", p->epsilon,
+                   p->l1, p->l2, p->decay, p->no_decay_one_dim);
+    for (size_t i = 0; i < p->no_decay_count; i++)
+        hr_text_printf(w, " %s", p->no_decay[i]);
+    hr_text_printf(w, " clip %.17g rates %s freeze %s layer-decay %.17g ", p->clip_norm,
+                   or_none(o->factors.rates), or_none(o->factors.freeze), o->factors.layer_decay);
+    hr_text_printf(w, "smoothing %.17g class-weights %s crop %d area %.17g flip %.17g",
+                   o->smoothing, or_none(o->class_weights), o->crop, o->least_area, o->flip);
+    return w->status;
+}
+
+enum hr_status hr_running_path(char **out, const struct hr_running *r, const char *name)
+{
+    struct hr_text text = { 0 };
+    hr_text_printf(&text, "%s/%s", r->options->folder, name);
+    return hr_text_take(&text, out);
+}
+
+struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r)
+{
+    return (struct hr_checkpoint_vectors){ r->tape, r->params, r->average, r->optim };
+}
+
+static enum hr_status resume_or_start(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    const struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
+    HR_TRY(hr_os_make_folders(o->folder));
+    HR_TRY(hr_running_path(&r->state, r, "state.safetensors"));
+    HR_TRY(describe(r));
+    r->at = (struct hr_checkpoint){
+        .best = -1.0, .best_average = -1.0, .least_loss = INFINITY, .plateau = r->schedule.plateau
+    };
+    if (hr_os_kind(r->state) != HR_OS_FILE)
+        return start_weights(r);
+    if (!o->resume)
+        return hr_fail(HR_E_ARGUMENT,
+                       "%s holds a training run: go on with it (resume), or name "
+                       "another folder",
+                       o->folder);
+    return hr_checkpoint_load(&r->at, r->state, hr_text_str(&r->what), &vectors);
+}
+
+enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_options *options)
+{
+    r->options = options;
+    if (options->batch < 2 || options->accumulate < 1)
+        return hr_fail(HR_E_ARGUMENT,
+                       "batch %zu, %zu of them a step: batch norm needs at least 2 pictures, and a "
+                       "step a batch",
+                       options->batch, options->accumulate);
+    if (!(options->average >= 0.0 && options->average < 1.0))
+        return hr_fail(HR_E_ARGUMENT, "average %g: a decay from 0 to less than 1 is wanted",
+                       options->average);
+    HR_TRY(hr_zoo_find(&r->row, options->architecture));
+    HR_TRY(make_recipes(r));
+    HR_TRY(open_data(r));
+    HR_TRY(make_loaders(r));
+    HR_TRY(make_schedule(r));
+    HR_TRY(make_tape(r));
+    HR_TRY(make_loss(r));
+    HR_TRY(make_optim(r));
+    HR_TRY(make_vectors(r));
+    return resume_or_start(r);
+}
+
+void hr_running_end(struct hr_running *r)
+{
+    hr_loader_destroy(r->loader);
+    hr_loader_destroy(r->validator);
+    hr_optim_destroy(r->optim);
+    hr_gradient_fini(&r->gradient);
+    hr_tape_destroy(r->tape);
+    hr_pool_destroy(r->pool);
+    hr_mem_free(r->params);
+    hr_mem_free(r->average);
+    hr_mem_free(r->rates);
+    hr_mem_free(r->class_weights);
+    hr_mem_free(r->outputs);
+    hr_mem_free(r->state);
+    hr_text_fini(&r->what);
+    hr_labels_fini(&r->labels);
+    hr_dataset_fini(&r->train);
+    hr_dataset_fini(&r->validation);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A training run from its start to its end: everything that the loop works on. */
+#ifndef HR_TRAIN_RUNNING_H
+#define HR_TRAIN_RUNNING_H
+
+#include "base/text.h"
+#include "model/zoo.h"
+#include "train/checkpoint.h"
+#include "train/gradient.h"
+#include "train/trainer.h"
+
+struct hr_running {
+    const struct hr_train_options *options; /* outlive it */
+    struct hr_dataset train, validation;
+    struct hr_labels labels;
+    struct hr_recipe recipe, test; /* of training and of evaluation */
+    const struct hr_zoo_row *row;
+    struct hr_kernels kernels;
+    struct hr_pool *pool;
+    struct hr_tape *tape;
+    struct hr_optim *optim;
+    struct hr_loader *loader, *validator; /* validator NULL: nothing to validate */
+    struct hr_schedule_words schedule;
+    struct hr_loss loss;
+    struct hr_gradient gradient;
+    float *params, *average; /* flat; average NULL where there is none */
+    float *rates;            /* by parameter */
+    float *class_weights;    /* [classes], or NULL */
+    float *outputs;          /* [batch][classes], of validation */
+    size_t batches, steps;   /* of an epoch */
+    double rate;             /* before the schedule */
+    struct hr_text what;     /* the settings that decide the bits */
+    char *state;             /* path */
+    struct hr_checkpoint at;
+};
+
+/* Fills a zero-initialised *r: opens data, makes everything, starts afresh or from the folder's
+ * checkpoint.  End it whatever happens. */
+enum hr_status hr_running_start(struct hr_running *r,
+                                const struct hr_train_options *options) HR_WARN_UNUSED;
+void hr_running_end(struct hr_running *r);
+
+/* What a checkpoint holds beside r->at. */
+struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r);
+/* "FOLDER/NAME", owned. */
+enum hr_status hr_running_path(char **out, const struct hr_running *r,
+                               const char *name) HR_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The files of a training run that are written again and again. */
+#ifndef HR_TRAIN_SAVING_H
+#define HR_TRAIN_SAVING_H
+
+#include "train/running.h"
+
+/* One model at the end of an epoch, and what its files are called (without ".safetensors"). */
+struct hr_saved {
+    const struct hr_model *model;
+    const char *latest, *best; /* names */
+    bool is_best;
+};
+/* Writes the models, then the state, then lets go of epochs that are no longer kept.  The state
+ * comes behind the models: whatever happens before it is done again from the state before.  The
+ * first model is the one that is kept by epoch. */
+enum hr_status hr_saving_epoch(const struct hr_running *r, const struct hr_saved *saved,
+                               size_t count) HR_WARN_UNUSED;
+/* Just the state: within an epoch. */
+enum hr_status hr_saving_state(const struct hr_running *r) HR_WARN_UNUSED;
+
+#endif
