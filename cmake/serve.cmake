@@ -17,4 +17,4 @@ add_custom_command(OUTPUT ${descriptors}.c
 file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.c)
 add_library(hrnet_serve STATIC ${serve_sources} ${descriptors}.c $<TARGET_OBJECTS:hrnet_serve_messages>)
 add_dependencies(hrnet_serve hrnet_messages)
-target_link_libraries(hrnet_serve PUBLIC hrnet_inner PkgConfig::NGHTTP2)
+target_link_libraries(hrnet_serve PUBLIC hrnet_inner PkgConfig::NGHTTP2 PkgConfig::GNUTLS)
