@@ -45,7 +45,8 @@ static enum hr_status end_message(struct hr_frames *f)
     struct hr_buffer flat = { 0 };
     if (f->prefix[0] == 0)
         return HR_OK;
-    enum hr_status status = hr_inflate(&flat, f->whole.data, f->whole.size, f->limit, f->name);
+    enum hr_status status =
+        hr_frame_inflate(&flat, f->whole.data, f->whole.size, f->limit, f->name);
     if (status == HR_OK) {
         hr_buffer_fini(&f->whole);
         f->whole = flat;
@@ -129,8 +130,8 @@ static enum hr_status inflate_into(struct hr_buffer *out, z_stream *z, size_t li
     return HR_OK;
 }
 
-enum hr_status hr_inflate(struct hr_buffer *out, const uint8_t *data, size_t size, size_t limit,
-                          const char *name)
+enum hr_status hr_frame_inflate(struct hr_buffer *out, const uint8_t *data, size_t size,
+                                size_t limit, const char *name)
 {
     struct hr_buffer flat = { 0 };
     z_stream z = { 0 };

@@ -47,8 +47,8 @@ void hr_frame_prefix(uint8_t out[HR_FRAME_PREFIX], size_t size);
 
 /* data[size), a gzip or zlib stream, put out whole.  HR_E_LIMIT above `limit` bytes; HR_E_FORMAT if
  * it is none, is cut, or has bytes behind it.  *out is as it was on failure. */
-enum hr_status hr_inflate(struct hr_buffer *out, const uint8_t *data, size_t size, size_t limit,
-                          const char *name) HR_WARN_UNUSED;
+enum hr_status hr_frame_inflate(struct hr_buffer *out, const uint8_t *data, size_t size,
+                                size_t limit, const char *name) HR_WARN_UNUSED;
 
 /* "250m" -> nanoseconds; up to 8 digits and one of H M S m u n.  HR_E_FORMAT otherwise. */
 enum hr_status hr_grpc_timeout_parse(const char *text, uint64_t *ns) HR_WARN_UNUSED;

@@ -93,10 +93,12 @@ static void decompresses_within_the_limit(void **state)
 
     struct hr_buffer flat = { 0 };
     for (size_t cut = 0; cut < size; cut++)
-        assert_int_equal(hr_inflate(&flat, packed + HR_FRAME_PREFIX, cut, 99, "x"), HR_E_FORMAT);
-    assert_int_equal(hr_inflate(&flat, packed + HR_FRAME_PREFIX, size + 1, 99, "x"), HR_E_FORMAT);
+        assert_int_equal(hr_frame_inflate(&flat, packed + HR_FRAME_PREFIX, cut, 99, "x"),
+                         HR_E_FORMAT);
+    assert_int_equal(hr_frame_inflate(&flat, packed + HR_FRAME_PREFIX, size + 1, 99, "x"),
+                     HR_E_FORMAT);
     assert_null(flat.data);
-    assert_int_equal(hr_inflate(&flat, packed + HR_FRAME_PREFIX, size, 99, "x"), HR_OK);
+    assert_int_equal(hr_frame_inflate(&flat, packed + HR_FRAME_PREFIX, size, 99, "x"), HR_OK);
     assert_int_equal(flat.size, sizeof text);
     hr_buffer_fini(&flat);
 }
