@@ -35,11 +35,16 @@ if(BUILD_SHARED_LIBS)
   list(APPEND installed hrnet_shared)
 endif()
 
-# The program.
+# The program.  Its reader of configurations is tested on its own.
 file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.c)
+set(config_sources ${cli_sources})
+list(FILTER config_sources INCLUDE REGEX "/(config|config_keys|config_ops|literal|value|yaml)\\.c$")
+list(REMOVE_ITEM cli_sources ${config_sources})
+add_library(hrnet_config STATIC ${config_sources})
+target_link_libraries(hrnet_config PUBLIC hrnet_inner PkgConfig::YAML)
 add_executable(hrnet_program ${cli_sources})
 set_target_properties(hrnet_program PROPERTIES OUTPUT_NAME hrnet RUNTIME_OUTPUT_DIRECTORY bin)
-target_link_libraries(hrnet_program PRIVATE hrnet_inner hrnet_serve)
+target_link_libraries(hrnet_program PRIVATE hrnet_config hrnet_inner hrnet_serve)
 if(HRNET_CURL)
   target_link_libraries(hrnet_program PRIVATE PkgConfig::CURL)
 endif()

@@ -441,6 +441,11 @@ struct hrnet_train_options {
     int keep;                  /**< epochs of which model and state are kept (0) */
     int patience;              /**< epochs without a better one that end the run; 0: never */
     int save_steps;            /**< steps between checkpoints within an epoch; 0: none */
+    const char *validation_root; /**< of the paths in a list of validation; NULL: root */
+    int classes;                 /**< outputs of the network; 0: as many as the data has */
+    /** Normalisation and resizing, in the ratio of its crop_width and resize_short instead of
+     *  crop_ratio; NULL: "opencv". */
+    const struct hrnet_recipe *recipe;
 };
 HRNET_API void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct_size);
 

@@ -143,6 +143,8 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .data = o->data,
         .validation = o->validation,
         .root = o->root,
+        .validation_root = o->validation_root,
+        .classes = o->classes,
         .architecture = o->architecture,
         .weights = o->weights,
         .replace_head = o->replace_head != 0,
@@ -179,6 +181,7 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
 {
     struct hrnet_train_options o;
     struct names no_decay = { 0 };
+    struct hr_recipe recipe;
     struct outer outer = { fn, context };
     if (!options)
         return hr_api_missing_argument(__func__);
@@ -187,6 +190,10 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
     if (status == HR_OK)
         status = check_ranges(&o);
     struct hr_train_options inner = inner_of(&o);
+    if (status == HR_OK && o.recipe) {
+        status = hr_api_recipe_checked(&recipe, o.recipe);
+        inner.recipe = &recipe;
+    }
     if (status == HR_OK)
         status = choose_optim(&inner.optim, &o);
     if (status == HR_OK)

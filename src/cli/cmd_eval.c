@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cli/commands.h"
+#include "cli/configure.h"
 #include "cli/progress.h"
 #include "cli/setup.h"
 
@@ -130,6 +131,10 @@ static int eval(const struct hr_args *args)
     struct hrnet_recipe recipe;
     struct hr_progress progress;
     hrnet_model *model = NULL;
+    if (hr_arg_switch(args, "print-config")) {
+        hr_args_print(args, stdout);
+        return 0;
+    }
     int code = hr_setup_model(&model, args, NULL, false);
     if (code < 0) {
         hrnet_model_recipe(model, &recipe);
@@ -157,7 +162,7 @@ static int eval(const struct hr_args *args)
     return code;
 }
 
-static const struct hr_flag *const groups[] = { hr_model_flag, flags, hr_model_flags,
+static const struct hr_flag *const groups[] = { hr_config_flags, hr_model_flag, flags, hr_model_flags,
                                                 hr_recipe_flags, NULL };
 
 const struct hr_command hr_command_eval = {

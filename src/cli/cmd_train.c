@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/configure.h"
 #include "cli/progress.h"
+#include "cli/setup.h"
 #include "hrnet/hrnet.h"
 
 static const struct hr_flag flags[] = {
@@ -12,8 +14,11 @@ static const struct hr_flag flags[] = {
     { "weights", 'w', HR_FLAG_FILE, "FILE", NULL, 0, 0,
       "weights to start from; a head of other classes is replaced" },
     { "val", 0, HR_FLAG_FILE, "PATH", NULL, 0, 0, "pictures that choose the best epoch" },
+    { "val-root", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0, "the same of --val (else --root)" },
     { "root", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
       "of the paths in lists (else the list's folder)" },
+    { "classes", 0, HR_FLAG_COUNT, "N", "0", 0, 16777216,
+      "outputs of the network; 0: as many as the data has" },
     { "resume", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "go on from the folder's checkpoint" },
     { "size", 0, HR_FLAG_COUNT, "PX", "224", 29, 4096, "height and width of the input" },
     { "batch", 'b', HR_FLAG_COUNT, "N", "32", 2, 4096, "pictures a batch" },
@@ -51,6 +56,11 @@ static const struct hr_flag flags[] = {
     { "test-size", 0, HR_FLAG_COUNT, "PX", "0", 0, 4096, "height and width in evaluation" },
     { "crop-ratio", 0, HR_FLAG_REAL, "R", "0.875", 0, 0,
       "in evaluation: of the size and the shorter side of the resized picture" },
+    { "resize-short", 0, HR_FLAG_COUNT, "PX", NULL, 0, 16384,
+      "that shorter side itself; 0 stretches to the size" },
+    { "scale", 0, HR_FLAG_REAL, "R", NULL, 0, 0, "factor of the 8-bit values" },
+    { "mean", 0, HR_FLAG_TEXT, "R,G,B", NULL, 0, 0, "subtracted after scaling" },
+    { "deviation", 0, HR_FLAG_TEXT, "R,G,B", NULL, 0, 0, "divided by at the end" },
     { "keep", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000, "epochs of which model and state are kept" },
     { "patience", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000,
       "epochs without a better one that end the run" },
@@ -116,6 +126,8 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.data = args->operands[0];
     o.validation = hr_arg_text(args, "val");
     o.root = hr_arg_text(args, "root");
+    o.classes = (int)hr_arg_count(args, "classes");
+    o.validation_root = hr_arg_text(args, "val-root");
     o.architecture = hr_arg_text(args, "arch");
     o.weights = hr_arg_text(args, "weights");
     o.folder = hr_arg_text(args, "output");
@@ -158,10 +170,35 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     return o;
 }
 
+/* The recipe that flags ask for, if they do; its sizes are those of evaluation. */
+static int set_recipe(struct hrnet_train_options *o, struct hrnet_recipe *recipe,
+                      const struct hr_args *args)
+{
+    const bool short_given = hr_arg_text(args, "resize-short") != NULL;
+    if (!short_given && !hr_arg_text(args, "scale") && !hr_arg_text(args, "mean") &&
+        !hr_arg_text(args, "deviation"))
+        return -1;
+    if (hrnet_recipe_named("opencv", recipe) != HRNET_OK)
+        return hr_report(HRNET_E_ARGUMENT);
+    const int code = hr_setup_recipe(recipe, args, recipe);
+    if (short_given && o->test_size)
+        recipe->crop_width = recipe->crop_height = o->test_size;
+    o->recipe = recipe;
+    return code;
+}
+
 static int train(const struct hr_args *args)
 {
-    const struct hrnet_train_options o = options_of(args);
+    struct hrnet_train_options o = options_of(args);
+    struct hrnet_recipe recipe;
     struct run run = { .told = false };
+    if (hr_arg_switch(args, "print-config")) {
+        hr_args_print(args, stdout);
+        return 0;
+    }
+    const int code = set_recipe(&o, &recipe, args);
+    if (code >= 0)
+        return code;
     if (!o.folder)
         return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
     hr_interrupt_watch();
@@ -171,7 +208,7 @@ static int train(const struct hr_args *args)
     return status == HRNET_OK ? 0 : hr_report((int)status);
 }
 
-static const struct hr_flag *const groups[] = { flags, NULL };
+static const struct hr_flag *const groups[] = { hr_config_flags_without_letter, flags, NULL };
 
 const struct hr_command hr_command_train = {
     .name = "train",

@@ -80,6 +80,7 @@ static const struct form bash_forms[] = {
     [HR_FLAG_CHOICE] = { "words='", "'" },
     [HR_FLAG_WEIGHTS] = { "words='", "'" },
     [HR_FLAG_COMMAND] = { "words='", "'" },
+    [HR_FLAG_SETTING] = { "words=", NULL },
     [HR_FLAG_MODEL] = { "what=files words='", "'" },
 };
 
@@ -162,6 +163,7 @@ static const struct form zsh_forms[] = {
     [HR_FLAG_MODEL] = { ":model:_hrnet_models", NULL },
     [HR_FLAG_WEIGHTS] = { ":weights:(", ")" },
     [HR_FLAG_COMMAND] = { ":command:(", ")" },
+    [HR_FLAG_SETTING] = { ":setting: ", NULL },
 };
 
 static void zsh_command(const struct table *t, const struct hr_command *command)
@@ -232,6 +234,7 @@ static const struct form fish_forms[] = {
     [HR_FLAG_MODEL] = { " -F -a '", "'" },
     [HR_FLAG_WEIGHTS] = { " -f -a '", "'" },
     [HR_FLAG_COMMAND] = { " -f -a '", "'" },
+    [HR_FLAG_SETTING] = { " -f", NULL },
 };
 
 static void fish(const struct table *t)

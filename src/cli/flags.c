@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "cli/configure.h"
 #include "hrnet/hrnet.h"
 
 static const struct hr_flag help_flag = { "help", 'h', HR_FLAG_SWITCH,  NULL, NULL,
@@ -87,8 +88,7 @@ static bool is_choice(const char *choices, const char *value)
     return false;
 }
 
-/* Empty when the value fits its flag, else what is wrong with it. */
-static void check_value(const struct hr_flag *flag, const char *value, char wrong[160])
+void hr_flag_check(const struct hr_flag *flag, const char *value, char wrong[160])
 {
     int64_t count;
     uint64_t bytes;
@@ -122,18 +122,29 @@ static void check_value(const struct hr_flag *flag, const char *value, char wron
     case HR_FLAG_MODEL:
     case HR_FLAG_WEIGHTS:
     case HR_FLAG_COMMAND:
+    case HR_FLAG_SETTING:
         break;
     }
 }
 
-static int set_value(struct hr_args *args, size_t index, const char *value, const char *source)
+static int set_value(struct hr_args *args, size_t index, const char *value, enum hr_rank rank,
+                     const char *source)
 {
     char wrong[160];
-    check_value(args->flags[index], value, wrong);
+    hr_flag_check(args->flags[index], value, wrong);
     if (wrong[0])
         return hr_usage_error(args->command->name, "%s%s is '%s': %s", source,
                               args->flags[index]->name, value, wrong);
     args->values[index] = value;
+    args->ranks[index] = rank;
+    return -1;
+}
+
+static int add_setting(struct hr_args *args, const char *setting)
+{
+    if (args->setting_count == HR_MAX_SETTINGS)
+        return hr_usage_error(args->command->name, "more than %d settings", HR_MAX_SETTINGS);
+    args->settings[args->setting_count++] = setting;
     return -1;
 }
 
@@ -151,12 +162,13 @@ static int read_environment(struct hr_args *args)
         char name[64], source[128];
         environment_name(name, args->flags[i]->name);
         const char *value = getenv(name);
-        if (args->values[i] || !value || !value[0] || args->flags[i] == &help_flag)
+        if (args->values[i] || !value || !value[0] || args->flags[i] == &help_flag ||
+            args->flags[i]->kind == HR_FLAG_SETTING)
             continue;
         if (args->flags[i]->kind == HR_FLAG_SWITCH && strcmp(value, "0") == 0)
             continue;
         snprintf(source, sizeof source, "%s (of the environment) for --", name);
-        const int code = set_value(args, i, value, source);
+        const int code = set_value(args, i, value, HR_RANK_ENVIRONMENT, source);
         if (code >= 0)
             return code;
     }
@@ -220,12 +232,17 @@ static int read_line(struct hr_args *args, int argc, char **argv)
             return unknown_flag(args, argv[at < argc ? at : argc - 1]);
         if (code == ':')
             return hr_usage_error(args->command->name, "flag '%s' needs a value", argv[optind - 1]);
-        const size_t i = flag_of(args, code);
-        const int result = set_value(args, i, optarg ? optarg : "1", "--");
+        size_t i = flag_of(args, code);
+        if (code == 'o' && optarg && strchr(optarg, '=') &&
+            find_flag(args, "override") < args->flag_count)
+            i = find_flag(args, "override");
+        const int result = args->flags[i]->kind == HR_FLAG_SETTING
+                               ? add_setting(args, optarg)
+                               : set_value(args, i, optarg ? optarg : "1", HR_RANK_LINE, "--");
         if (result >= 0)
             return result;
     }
-    args->operands = argv + optind;
+    args->operands = (const char *const *)argv + optind;
     args->operand_count = argc - optind;
     return -1;
 }
@@ -241,11 +258,15 @@ int hr_args_parse(struct hr_args *args, const struct hr_command *command, int ar
     }
     if (code < 0)
         code = read_environment(args);
+    if (code < 0)
+        code = hr_args_configure(args);
     if (code >= 0)
         return code;
     for (size_t i = 0; i < args->flag_count; i++)
-        if (!args->values[i])
+        if (!args->values[i] && !args->origins[i]) {
             args->values[i] = args->flags[i]->initial;
+            args->ranks[i] = HR_RANK_DEFAULT;
+        }
     if (args->operand_count < command->least_operands)
         return hr_usage_error(command->name, "%s needs %s", command->name, command->operands);
     if (command->most_operands >= 0 && args->operand_count > command->most_operands)
@@ -253,6 +274,32 @@ int hr_args_parse(struct hr_args *args, const struct hr_command *command, int ar
                               command->operands[0] ? command->operands : "no operands",
                               args->operands[command->most_operands]);
     return -1;
+}
+
+void hr_args_fini(struct hr_args *args)
+{
+    hr_arena_fini(&args->arena);
+}
+
+void hr_args_print(const struct hr_args *args, FILE *out)
+{
+    static const char *const ranks[] = { [HR_RANK_LINE] = "command line",
+                                         [HR_RANK_ENVIRONMENT] = "environment",
+                                         [HR_RANK_DEFAULT] = "default" };
+    if (args->operand_count > 0)
+        fprintf(out, "%-17s %-30s # %s\n", "PICTURES", args->operands[0],
+                args->operands == &args->pictures ? args->pictures_origin : "command line");
+    for (size_t i = 0; i + 1 < args->flag_count; i++) {
+        const struct hr_flag *const f = args->flags[i];
+        const char *const value = args->values[i];
+        const bool on = f->kind == HR_FLAG_SWITCH;
+        if (f->kind != HR_FLAG_SETTING && strcmp(f->name, "print-config") != 0)
+            fprintf(out, "%-17s %-30s # %s\n", f->name,
+                    on      ? value ? "yes" : "no"
+                    : value ? value
+                            : "-",
+                    args->origins[i] ? args->origins[i] : ranks[args->ranks[i]]);
+    }
 }
 
 const char *hr_arg_text(const struct hr_args *args, const char *flag)

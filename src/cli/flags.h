@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/mem.h"
+
 enum hr_flag_kind {
     HR_FLAG_SWITCH,
     HR_FLAG_TEXT,
@@ -21,6 +23,7 @@ enum hr_flag_kind {
     HR_FLAG_MODEL,   /* a weight file or a name of the zoo */
     HR_FLAG_WEIGHTS, /* a name of published weights */
     HR_FLAG_COMMAND, /* a command of this program */
+    HR_FLAG_SETTING, /* Key.Sub=Value, any number of times; not read from the environment */
 };
 
 struct hr_flag {
@@ -33,7 +36,8 @@ struct hr_flag {
     const char *help;
 };
 
-#define HR_MAX_FLAGS 96
+#define HR_MAX_FLAGS    96
+#define HR_MAX_SETTINGS 64
 
 struct hr_args;
 struct hr_command {
@@ -47,26 +51,48 @@ struct hr_command {
     bool untrained_head;                    /* runs models whose classifier is untrained too */
 };
 
+/* Where a value comes from; the first of these that has one wins. */
+enum hr_rank {
+    HR_RANK_LINE,
+    HR_RANK_SETTING, /* -o Key=Value */
+    HR_RANK_ENVIRONMENT,
+    HR_RANK_FILE, /* of --config */
+    HR_RANK_DEFAULT,
+};
+
 /* The parsed line.  Everything is valid text of its kind, so getters cannot fail. */
 struct hr_args {
     const struct hr_command *command;
     const struct hr_flag *flags[HR_MAX_FLAGS];
     const char *values[HR_MAX_FLAGS]; /* NULL: not given anywhere and no default */
+    enum hr_rank ranks[HR_MAX_FLAGS];
+    const char *origins[HR_MAX_FLAGS]; /* of SETTING and FILE: "run.yaml:7" */
     size_t flag_count;
-    char **operands;
+    const char *settings[HR_MAX_SETTINGS];
+    size_t setting_count;
+    const char *const *operands;
     int operand_count;
+    const char *pictures, *pictures_origin; /* the operand that the configuration names, or NULL */
+    struct hr_arena arena;                  /* of what the configuration gave */
 };
 
-/* Parses argv behind the command's name: flags, then HRNET_<NAME> of the environment, then
- * defaults.  Returns -1 to go on, else the exit code (0 after --help, 2 after a usage error, which
- * was printed). */
+/* Parses argv behind the command's name: flags, then, by rank, settings, HRNET_<NAME> of the
+ * environment, the file that --config names (cli/config.h), defaults.  Returns -1 to go on, else
+ * the exit code (0 after --help, 2 after a usage error, which was printed).  hr_args_fini either
+ * way. */
 int hr_args_parse(struct hr_args *args, const struct hr_command *command, int argc, char **argv);
+void hr_args_fini(struct hr_args *args);
+/* Every flag, its value and where it comes from, a line each. */
+void hr_args_print(const struct hr_args *args, FILE *out);
 
 const char *hr_arg_text(const struct hr_args *args, const char *flag); /* NULL: none */
 bool hr_arg_switch(const struct hr_args *args, const char *flag);
 int64_t hr_arg_count(const struct hr_args *args, const char *flag); /* 0 where there is none */
 uint64_t hr_arg_bytes(const struct hr_args *args, const char *flag);
 double hr_arg_real(const struct hr_args *args, const char *flag);
+
+/* Empty when the text fits its flag, else what is wrong with it. */
+void hr_flag_check(const struct hr_flag *flag, const char *value, char wrong[160]);
 
 /* Flags of a command, in table order: fills flags[HR_MAX_FLAGS]. */
 size_t hr_command_flags(const struct hr_command *command, const struct hr_flag **flags);

@@ -172,5 +172,6 @@ int main(int argc, char **argv)
     int code = hr_args_parse(&args, command, argc - 1, argv + 1);
     if (code < 0)
         code = command->run(&args);
+    hr_args_fini(&args);
     return hr_stdout_end(code);
 }

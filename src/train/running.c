@@ -16,14 +16,30 @@
 
 /* ---- Data ---- */
 
+/* As many outputs as asked for, where that many labels can be. */
+static enum hr_status take_classes(struct hr_running *r)
+{
+    struct hr_dataset *const set = &r->train;
+    const int asked = r->options->classes;
+    if (asked == 0 || asked == set->class_count)
+        return HR_OK;
+    if (set->classes.count > 0 || asked < set->class_count)
+        return hr_fail(HR_E_MISMATCH, "%s has %d classes, not %d", r->options->data,
+                       set->class_count, asked);
+    set->class_count = asked;
+    return HR_OK;
+}
+
 static enum hr_status open_data(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
     HR_TRY(hr_dataset_open(&r->train, o->data, o->root));
+    HR_TRY(take_classes(r));
     if (r->train.class_count < 2)
         return hr_fail(HR_E_FORMAT, "%s: all pictures are of one class", o->data);
     if (o->validation) {
-        HR_TRY(hr_dataset_open(&r->validation, o->validation, o->root));
+        HR_TRY(hr_dataset_open(&r->validation, o->validation,
+                               o->validation_root ? o->validation_root : o->root));
         HR_TRY(hr_dataset_relabel(&r->validation, &r->train));
     }
     return hr_labels_copy(&r->labels, (const char *const *)r->train.classes.items,
@@ -31,12 +47,18 @@ static enum hr_status open_data(struct hr_running *r)
 }
 
 /* Pictures are resized to size / ratio, rounded; PaddleClas's ratio is 224 / 256. */
-static enum hr_status make_recipe(struct hr_recipe *recipe, int size, double ratio)
+static enum hr_status make_recipe(struct hr_recipe *recipe, const struct hr_train_options *o,
+                                  int size)
 {
     HR_TRY(hr_size_check(size, size));
     HR_TRY(hr_recipe_named(recipe, "opencv"));
+    double ratio = o->crop_ratio;
+    if (o->recipe) {
+        *recipe = *o->recipe;
+        ratio = recipe->resize_short ? (double)recipe->crop_width / recipe->resize_short : 0.0;
+    }
     recipe->crop_width = recipe->crop_height = size;
-    recipe->resize_short = (int)lround((double)size / ratio);
+    recipe->resize_short = ratio > 0.0 ? (int)lround((double)size / ratio) : 0;
     return hr_recipe_check(recipe);
 }
 
@@ -46,8 +68,8 @@ static enum hr_status make_recipes(struct hr_running *r)
     if (!(o->crop_ratio > 0.0 && o->crop_ratio <= 1.0))
         return hr_fail(HR_E_ARGUMENT, "crop ratio %g: more than 0, at most 1 is wanted",
                        o->crop_ratio);
-    HR_TRY(make_recipe(&r->recipe, o->size, o->crop_ratio));
-    return make_recipe(&r->test, o->test_size ? o->test_size : o->size, o->crop_ratio);
+    HR_TRY(make_recipe(&r->recipe, o, o->size));
+    return make_recipe(&r->test, o, o->test_size ? o->test_size : o->size);
 }
 
 static enum hr_status make_loaders(struct hr_running *r)
@@ -249,8 +271,9 @@ static enum hr_status describe(struct hr_running *r)
         hr_text_printf(w, " %s", p->no_decay[i]);
     hr_text_printf(w, " clip %.17g rates %s freeze %s layer-decay %.17g ", p->clip_norm,
                    or_none(o->factors.rates), or_none(o->factors.freeze), o->factors.layer_decay);
-    hr_text_printf(w, "smoothing %.17g class-weights %s crop %d area %.17g flip %.17g",
+    hr_text_printf(w, "smoothing %.17g class-weights %s crop %d area %.17g flip %.17g recipe ",
                    o->smoothing, or_none(o->class_weights), o->crop, o->least_area, o->flip);
+    hr_recipe_print(&r->recipe, w);
     return w->status;
 }
 

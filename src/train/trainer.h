@@ -11,6 +11,8 @@
 
 struct hr_train_options {
     const char *data, *validation, *root; /* hr_dataset_open's; validation and root may be NULL */
+    const char *validation_root;          /* NULL: root */
+    int classes;                          /* of the network; 0: as many as the data has */
     const char *architecture;
     const char *weights; /* to start from, a head of other classes is replaced; NULL: random */
     bool replace_head;   /* and so is one of as many */
@@ -18,7 +20,9 @@ struct hr_train_options {
     bool resume;         /* go on from the folder's checkpoint */
     int size;            /* height and width of the network's input */
     int test_size;       /* the same when it is evaluated; 0: size */
-    double crop_ratio;   /* of that size and the shorter side that pictures are resized to */
+    const struct hr_recipe *recipe; /* all but its sizes count, and crop_width / resize_short
+                                       instead of crop_ratio; NULL: "opencv" */
+    double crop_ratio; /* of that size and the shorter side that pictures are resized to */
     size_t batch;
     size_t accumulate; /* batches a step, 1 */
     uint64_t epochs, seed;

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of known keys, and the functions of those that become more than one word. */
+#include "cli/config_keys.h"
+
+#include <string.h>
+
+#include "base/os.h"
+
+/* ---- Global and Arch ---- */
+
+static enum hr_status take_device(const struct hr_config_sink *sink, const struct hr_value *value,
+                                  const struct hr_value *root)
+{
+    (void)root;
+    if (value->kind == HR_VALUE_TEXT && strcmp(value->text, "cpu") != 0)
+        sink->tell(sink->context, value,
+                   hr_arena_printf(sink->arena, "device %s: computed on the CPU", value->text));
+    return HR_OK;
+}
+
+static const char *weights_flag(const struct hr_config_sink *sink)
+{
+    return sink->evaluates ? "model" : "weights";
+}
+
+/* A path with or without its .pdparams, as PaddleClas takes it. */
+static enum hr_status give_weights(const struct hr_config_sink *sink, const struct hr_value *value)
+{
+    if (value->kind != HR_VALUE_TEXT)
+        return hr_config_refuse(HR_E_FORMAT, value, "a path of weights is wanted");
+    if (strstr(value->text, "://"))
+        return hr_config_refuse(HR_E_UNSUPPORTED, value,
+                                "nothing is fetched while training: fetch '%.200s' first and name "
+                                "the file",
+                                value->text);
+    const char *const longer = hr_arena_printf(sink->arena, "%s.pdparams", value->text);
+    if (!longer)
+        return HR_E_MEMORY;
+    return sink->give(sink->context, weights_flag(sink),
+                      hr_os_kind(value->text) != HR_OS_FILE && hr_os_kind(longer) == HR_OS_FILE
+                          ? longer
+                          : value->text,
+                      value);
+}
+
+static enum hr_status take_pretrained_model(const struct hr_config_sink *sink,
+                                            const struct hr_value *value,
+                                            const struct hr_value *root)
+{
+    (void)root;
+    return value->kind == HR_VALUE_NULL ? HR_OK : give_weights(sink, value);
+}
+
+/* True: the published weights of the architecture, which must have been fetched. */
+static enum hr_status take_arch_pretrained(const struct hr_config_sink *sink,
+                                           const struct hr_value *value,
+                                           const struct hr_value *root)
+{
+    const struct hr_value *const over = hr_config_at(root, "Global.pretrained_model");
+    const struct hr_value *const name = hr_config_at(root, "Arch.name");
+    const struct hr_value *const ssld = hr_config_at(root, "Arch.use_ssld");
+    if (value->kind == HR_VALUE_NULL || (value->kind == HR_VALUE_BOOL && !value->integer) ||
+        (over && over->kind == HR_VALUE_TEXT))
+        return HR_OK;
+    if (value->kind != HR_VALUE_BOOL)
+        return give_weights(sink, value);
+    const char *const published =
+        hr_arena_printf(sink->arena, "%s%s", name && name->text ? name->text : "",
+                        ssld && ssld->integer ? "_ssld" : "");
+    return published ? sink->give(sink->context, weights_flag(sink), published, value)
+                     : HR_E_MEMORY;
+}
+
+static enum hr_status take_validation(const struct hr_config_sink *sink,
+                                      const struct hr_value *value, const struct hr_value *root)
+{
+    const struct hr_value *const during = hr_config_at(root, "Global.eval_during_train");
+    if (!sink->evaluates && during && during->kind == HR_VALUE_BOOL && !during->integer)
+        return HR_OK;
+    return hr_config_give(sink, sink->evaluates ? HR_CONFIG_PICTURES : "val", value);
+}
+
+/* ---- Words of schedules and optimizers ---- */
+
+struct word {
+    const char *key, *word; /* word "": known, of no effect; "--x": a flag of its own */
+    const char *of;         /* names that it belongs to, "|Step|MultiStepDecay|"; NULL: all */
+};
+
+static bool is_of(const struct word *w, const char *name)
+{
+    const char *const at = w->of ? strstr(w->of, name) : NULL;
+    return !w->of || (at && at > w->of && at[-1] == '|' && at[strlen(name)] == '|');
+}
+
+/* Adds ",word=value", a list's items with '/' between. */
+static void add_word(struct hr_text *out, const char *word, const struct hr_value *value)
+{
+    const size_t count = value->kind == HR_VALUE_LIST ? value->count : 1;
+    if (value->kind == HR_VALUE_BOOL) {
+        hr_text_printf(out, value->integer ? ",%s" : "", word);
+        return;
+    }
+    hr_text_printf(out, ",%s=", word);
+    for (size_t i = 0; i < count; i++) {
+        hr_text_add(out, i ? "/" : "");
+        hr_value_print(out, value->kind == HR_VALUE_LIST ? value->items[i] : value);
+    }
+}
+
+/* Every key of the map by the table; what is not in it is an error with the nearest. */
+static enum hr_status take_words(struct hr_text *out, const struct hr_config_sink *sink,
+                                 const struct hr_value *map, const struct word *words,
+                                 size_t word_count, const char *name)
+{
+    const char *names[64];
+    for (size_t i = 0; i < map->count; i++) {
+        const struct hr_value *const value = map->items[i];
+        const struct word *found = NULL;
+        size_t known = 0;
+        for (size_t k = 0; k < word_count; k++) {
+            if (!is_of(&words[k], name))
+                continue;
+            names[known++] = words[k].key;
+            if (strcmp(words[k].key, map->keys[i]) == 0)
+                found = &words[k];
+        }
+        if (!found) {
+            const char *const near = hr_nearest_name(map->keys[i], names, known);
+            return hr_config_refuse(HR_E_FORMAT, value, "%s has no '%.80s'%s%s%s", name,
+                                    map->keys[i], near ? ": did you mean '" : "", near ? near : "",
+                                    near ? "'?" : "");
+        }
+        if (value->kind == HR_VALUE_NULL || found->word[0] == '\0')
+            continue;
+        if (found->word[0] == '-')
+            HR_TRY(hr_config_give(sink, found->word + 2, value));
+        else
+            add_word(out, found->word, value);
+    }
+    return out->status;
+}
+
+/* "kind" and the words behind it as one flag, with the place of `from`. */
+static enum hr_status give_words(const struct hr_config_sink *sink, const char *flag,
+                                 const char *kind, const struct hr_text *words,
+                                 const struct hr_value *from)
+{
+    const char *const behind = hr_text_str(words);
+    const char *const text = hr_arena_printf(sink->arena, "%s%s%s", kind, behind[0] ? ":" : "",
+                                             behind[0] ? behind + 1 : "");
+    return text ? sink->give(sink->context, flag, text, from) : HR_E_MEMORY;
+}
+
+/* The map's "name", among pairs of names: theirs and ours. */
+static enum hr_status choose(const char **theirs, const char **ours, const struct hr_value *map,
+                             const char *const (*pairs)[2], size_t count, const char *what)
+{
+    const char *names[32];
+    const struct hr_value *const name = hr_value_get(map, "name");
+    if (!name || name->kind != HR_VALUE_TEXT)
+        return hr_config_refuse(HR_E_FORMAT, name ? name : map, "the %s has no name", what);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = pairs[i][0];
+        if (strcmp(name->text, pairs[i][0]) == 0) {
+            *theirs = pairs[i][0];
+            *ours = pairs[i][1];
+            return HR_OK;
+        }
+    }
+    const char *const near = hr_nearest_name(name->text, names, count);
+    return hr_config_refuse(HR_E_UNSUPPORTED, name, "the %s '%.80s' is not known%s%s%s", what,
+                            name->text, near ? ": did you mean '" : "", near ? near : "",
+                            near ? "'?" : "");
+}
+
+static const char *const schedules[][2] = {
+    { "Constant", "constant" },       { "ConstLR", "constant" },
+    { "Linear", "linear" },           { "Cosine", "cosine" },
+    { "Cyclic", "cyclic" },           { "Step", "step" },
+    { "Piecewise", "piecewise" },     { "MultiStepDecay", "multi-step" },
+    { "ReduceOnPlateau", "plateau" }, { "CosineFixmatch", "cosine-fixmatch" },
+    { "OneCycleLR", "one-cycle" }
+};
+static const struct word schedule_words[] = {
+    { "name", "", NULL },
+    { "learning_rate", "--lr", NULL },
+    { "base_learning_rate", "--lr", "|Cyclic|" },
+    { "max_learning_rate", "peak", "|Cyclic|" },
+    { "max_learning_rate", "--lr", "|OneCycleLR|" },
+    { "warmup_epoch", "--warmup", NULL },
+    { "warmup_start_lr", "start", NULL },
+    { "by_epoch", "by-epoch", NULL },
+    { "last_epoch", "", NULL },
+    { "verbose", "", NULL },
+    { "end_lr", "end", "|Linear|" },
+    { "power", "power", "|Linear|" },
+    { "cycle", "", "|Linear|" },
+    { "eta_min", "end", "|Cosine|" },
+    { "step_size_up", "up", "|Cyclic|" },
+    { "step_size_down", "down", "|Cyclic|" },
+    { "step_size", "every", "|Step|" },
+    { "gamma", "gamma", "|Step|MultiStepDecay|" },
+    { "decay_epochs", "at", "|Piecewise|" },
+    { "values", "values", "|Piecewise|" },
+    { "milestones", "at", "|MultiStepDecay|" },
+    { "num_cycles", "cycles", "|CosineFixmatch|" },
+    { "divide_factor", "divide", "|OneCycleLR|" },
+    { "end_learning_rate", "end", "|OneCycleLR|" },
+    { "phase_pct", "phase", "|OneCycleLR|" },
+    { "anneal_strategy", "", "|OneCycleLR|" },
+    { "mode", "", "|ReduceOnPlateau|" },
+    { "factor", "factor", "|ReduceOnPlateau|" },
+    { "patience", "patience", "|ReduceOnPlateau|" },
+    { "threshold", "threshold", "|ReduceOnPlateau|" },
+    { "cooldown", "cooldown", "|ReduceOnPlateau|" },
+    { "min_lr", "least", "|ReduceOnPlateau|" },
+};
+
+static enum hr_status take_schedule(const struct hr_config_sink *sink, const struct hr_value *value,
+                                    const struct hr_value *root)
+{
+    const char *theirs = NULL, *ours = NULL;
+    struct hr_text words = { 0 };
+    (void)root;
+    HR_TRY(choose(&theirs, &ours, value, schedules, HR_COUNT(schedules), "schedule"));
+    if (strcmp(theirs, "Piecewise") == 0 && hr_value_get(value, "learning_rate"))
+        hr_text_add(&words, ",paddle"); /* its boundaries and values do not count there either */
+    enum hr_status status =
+        take_words(&words, sink, value, schedule_words, HR_COUNT(schedule_words), theirs);
+    if (status == HR_OK)
+        status = give_words(sink, "schedule", ours, &words, value);
+    hr_text_fini(&words);
+    return status;
+}
+
+static const char *const optimizers[][2] = { { "Momentum", "momentum" },
+                                             { "SGD", "sgd" },
+                                             { "Adam", "adam" },
+                                             { "AdamW", "adamw" },
+                                             { "RMSProp", "rmsprop" } };
+static const struct word optimizer_words[] = {
+    { "name", "", NULL },
+    { "lr", "", NULL },
+    { "regularizer", "", NULL },
+    { "use_nesterov", "", "|Momentum|" },
+    { "multi_precision", "", NULL },
+    { "use_multi_tensor", "", NULL },
+    { "momentum", "momentum", "|Momentum|RMSProp|" },
+    { "beta1", "beta1", "|Adam|AdamW|" },
+    { "beta2", "beta2", "|Adam|AdamW|" },
+    { "epsilon", "epsilon", "|Adam|AdamW|RMSProp|" },
+    { "rho", "rho", "|RMSProp|" },
+    { "weight_decay", "decay", "|AdamW|" },
+    { "weight_decay", "--l2", "|SGD|Momentum|Adam|RMSProp|" },
+    { "clip_norm", "--clip", NULL },
+    { "no_weight_decay_name", "--no-decay", "|AdamW|SGD|Momentum|Adam|RMSProp|" },
+    { "one_dim_param_no_weight_decay", "--no-decay-1d", NULL },
+};
+
+static enum hr_status take_regularizer(const struct hr_config_sink *sink,
+                                       const struct hr_value *value)
+{
+    static const char *const kinds[][2] = { { "L1", "l1" }, { "L2", "l2" } };
+    const struct word words[] = { { "name", "", NULL },
+                                  { "coeff", "--l1", "|L1|" },
+                                  { "coeff", "--l2", "|L2|" } };
+    const char *theirs = NULL, *ours = NULL;
+    struct hr_text none = { 0 };
+    HR_TRY(choose(&theirs, &ours, value, kinds, HR_COUNT(kinds), "regularizer"));
+    if (ours[1] == '1')
+        HR_TRY(sink->give(sink->context, "l2", "0", value));
+    return take_words(&none, sink, value, words, HR_COUNT(words), theirs);
+}
+
+/* Paddle adds no decay of its own: what the file does not say is 0. */
+static enum hr_status take_optimizer(const struct hr_config_sink *sink,
+                                     const struct hr_value *value, const struct hr_value *root)
+{
+    const char *theirs = NULL, *ours = NULL;
+    const struct hr_value *const nesterov = hr_value_get(value, "use_nesterov");
+    const struct hr_value *const regularizer = hr_value_get(value, "regularizer");
+    const struct hr_value *const rate = hr_value_get(value, "lr");
+    struct hr_text words = { 0 };
+    if (sink->evaluates)
+        return HR_OK;
+    HR_TRY(choose(&theirs, &ours, value, optimizers, HR_COUNT(optimizers), "optimizer"));
+    if (!rate || rate->kind != HR_VALUE_MAP)
+        return hr_config_refuse(HR_E_FORMAT, value, "the optimizer has no 'lr' with a schedule");
+    HR_TRY(take_schedule(sink, rate, root));
+    if (regularizer && regularizer->kind != HR_VALUE_NULL)
+        HR_TRY(take_regularizer(sink, regularizer));
+    else if (!hr_value_get(value, "weight_decay") || strcmp(theirs, "AdamW") == 0)
+        HR_TRY(sink->give(sink->context, "l2", "0", value));
+    enum hr_status status =
+        take_words(&words, sink, value, optimizer_words, HR_COUNT(optimizer_words), theirs);
+    if (status == HR_OK)
+        status = give_words(sink, "optimizer", nesterov && nesterov->integer ? "nesterov" : ours,
+                            &words, value);
+    hr_text_fini(&words);
+    return status;
+}
+
+/* ---- Loss ---- */
+
+static enum hr_status take_loss(const struct hr_config_sink *sink, const struct hr_value *value,
+                                const struct hr_value *root)
+{
+    static const struct word words[] = { { "weight", "", NULL },
+                                         { "epsilon", "--smoothing", NULL } };
+    struct hr_text none = { 0 };
+    (void)root;
+    if (sink->evaluates)
+        return HR_OK;
+    if (value->kind != HR_VALUE_LIST || value->count != 1 ||
+        value->items[0]->kind != HR_VALUE_MAP || value->items[0]->count != 1)
+        return hr_config_refuse(HR_E_UNSUPPORTED, value, "one loss is wanted, as '- CELoss:'");
+    const struct hr_value *const loss = value->items[0];
+    if (strcmp(loss->keys[0], "CELoss") != 0)
+        return hr_config_refuse(HR_E_UNSUPPORTED, loss, "the loss '%.80s' is not known: CELoss is",
+                                loss->keys[0]);
+    return take_words(&none, sink, loss->items[0], words, HR_COUNT(words), "CELoss");
+}
+
+/* ---- All ---- */
+
+#define METRICS(part)                                                        \
+    { "Metric." part ".#.TopkAcc.topk", NULL, NULL, "", NULL },              \
+        { "Metric." part ".#.DistillationTopkAcc.*", NULL, NULL, "", NULL }, \
+        { "Metric." part ".#.GoogLeNetTopkAcc.*", NULL, NULL, "", NULL },    \
+        { "Metric." part ".#.HammingDistance.*", NULL, NULL, "", NULL },     \
+        { "Metric." part ".#.AccuracyScore.*", NULL, NULL, "", NULL },       \
+    {                                                                        \
+        "Metric." part ".#.MultiLabelMAP.*", NULL, NULL, "", NULL            \
+    }
+
+#define LOADER(part)                                                                              \
+    { "DataLoader." part ".dataset.name", NULL, NULL, "ImageNetDataset", NULL },                  \
+        { "DataLoader." part ".dataset.delimiter", NULL, NULL, "None| ", NULL },                  \
+        { "DataLoader." part ".dataset.relabel", NULL, NULL, "False|None", NULL },                \
+        { "DataLoader." part ".sampler.name", NULL, NULL, "DistributedBatchSampler|BatchSampler", \
+          NULL },                                                                                 \
+        { "DataLoader." part ".loader.use_shared_memory", NULL, NULL, "", NULL },                 \
+    {                                                                                             \
+        "DataLoader." part ".loader.collate_fn", NULL, NULL, "None", NULL                         \
+    }
+
+const struct hr_config_key hr_config_keys[] = {
+    { "Global.checkpoints", NULL, NULL, "None", NULL },
+    { "Global.pretrained_model", NULL, NULL, NULL, take_pretrained_model },
+    { "Global.output_dir", "output", NULL, NULL, NULL },
+    { "Global.device", NULL, NULL, NULL, take_device },
+    { "Global.save_interval", NULL, NULL, "", NULL },
+    { "Global.eval_during_train", NULL, NULL, "True|False|None", NULL },
+    { "Global.eval_interval", NULL, NULL, "1|None", NULL },
+    { "Global.start_eval_epoch", NULL, NULL, "", NULL },
+    { "Global.epochs", "epochs", NULL, NULL, NULL },
+    { "Global.print_batch_step", NULL, NULL, "", NULL },
+    { "Global.use_visualdl", NULL, NULL, "", NULL },
+    { "Global.image_shape", NULL, NULL, "", NULL },
+    { "Global.save_inference_dir", NULL, NULL, "", NULL },
+    { "Global.seed", "seed", NULL, NULL, NULL },
+    { "Global.eval_mode", NULL, NULL, "classification|None", NULL },
+    { "Global.train_mode", NULL, NULL, "None", NULL },
+    { "Global.log_ranks", NULL, NULL, "", NULL },
+    { "Global.use_dali", NULL, NULL, "False|None", NULL },
+    { "Global.to_static", NULL, NULL, "", NULL },
+    { "Global.update_freq", "accumulate", NULL, NULL, NULL },
+    { "Global.iter_per_epoch", NULL, NULL, "None", NULL },
+    { "Global.use_multilabel", NULL, NULL, "False|None", NULL },
+    { "Global.print_mem_info", NULL, NULL, "", NULL },
+    { "Global.uniform_output_enabled", NULL, NULL, "", NULL },
+    { "Global.export_for_fd", NULL, NULL, "", NULL },
+    { "Global.hpi_config_path", NULL, NULL, "", NULL },
+    { "Global.pdx_model_name", NULL, NULL, "", NULL },
+    { "Global.class_num", "classes", "classes", NULL, NULL },
+    { "AMP.use_amp", NULL, NULL, "False|None", NULL },
+    { "AMP.use_fp16_test", NULL, NULL, "", NULL },
+    { "AMP.scale_loss", NULL, NULL, "", NULL },
+    { "AMP.use_dynamic_loss_scaling", NULL, NULL, "", NULL },
+    { "AMP.use_promote", NULL, NULL, "", NULL },
+    { "AMP.level", NULL, NULL, "", NULL },
+    { "EMA.decay", "ema", NULL, NULL, NULL },
+    { "Arch.name", "arch", NULL, NULL, NULL },
+    { "Arch.class_num", "classes", "classes", NULL, NULL },
+    { "Arch.pretrained", NULL, NULL, NULL, take_arch_pretrained },
+    { "Arch.use_ssld", NULL, NULL, "True|False|None", NULL },
+    { "Arch.use_sync_bn", NULL, NULL, "", NULL },
+    { "Loss.Train", NULL, NULL, NULL, take_loss },
+    { "Loss.Eval.*", NULL, NULL, "", NULL },
+    { "Optimizer", NULL, NULL, NULL, take_optimizer },
+    { "DataLoader.Train.dataset.image_root", "root", NULL, NULL, NULL },
+    { "DataLoader.Train.dataset.cls_label_path", HR_CONFIG_PICTURES, NULL, NULL, NULL },
+    { "DataLoader.Train.dataset.transform_ops", NULL, NULL, NULL, hr_config_take_train_ops },
+    { "DataLoader.Train.dataset.batch_transform_ops", NULL, NULL, NULL, hr_config_take_batch_ops },
+    { "DataLoader.Train.sampler.batch_size", "batch", NULL, NULL, NULL },
+    { "DataLoader.Train.sampler.drop_last", NULL, NULL, "False", NULL },
+    { "DataLoader.Train.sampler.shuffle", NULL, NULL, "True", NULL },
+    { "DataLoader.Train.loader.num_workers", "loaders", NULL, NULL, NULL },
+    LOADER("Train"),
+    { "DataLoader.Eval.dataset.image_root", "val-root", "root", NULL, NULL },
+    { "DataLoader.Eval.dataset.cls_label_path", NULL, NULL, NULL, take_validation },
+    { "DataLoader.Eval.dataset.transform_ops", NULL, NULL, NULL, hr_config_take_eval_ops },
+    { "DataLoader.Eval.sampler.batch_size", NULL, "batch", NULL, NULL },
+    { "DataLoader.Eval.sampler.drop_last", NULL, NULL, "False", NULL },
+    { "DataLoader.Eval.sampler.shuffle", NULL, NULL, "", NULL },
+    { "DataLoader.Eval.loader.num_workers", NULL, "loaders", NULL, NULL },
+    LOADER("Eval"),
+    METRICS("Train"),
+    METRICS("Eval"),
+    { "Infer.*", NULL, NULL, "", NULL },
+};
+const size_t hr_config_key_count = HR_COUNT(hr_config_keys);
