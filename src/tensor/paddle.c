@@ -11,9 +11,7 @@
 #include "tensor/ndarray.h"
 #include "wire/pickle.h"
 
-#define NAME_TABLE  "StructuredToParameterName@@"
 #define SLICE_TABLE "UnpackBigParamInfor@@"
-#define TRAILER     "\x80\x04}X\x0a\0\0\0" HR_METADATA_NAME
 #define DICT_DEPTH  4    /* state dicts are flat; optimizer files nest twice */
 #define MOST_PIECES 4096 /* of cut tensors; each is looked for among all names */
 
@@ -155,7 +153,7 @@ static enum hr_status add_dict(struct paddle_file *f, const struct hr_pickle *di
     }
     for (size_t i = 0; i + 1 < dict->count; i += 2) {
         const struct hr_pickle *key = dict->items[i];
-        if (key->kind == HR_PICKLE_STRING && !hr_pickle_is(key, NAME_TABLE) &&
+        if (key->kind == HR_PICKLE_STRING && !hr_pickle_is(key, HR_PADDLE_NAME_TABLE) &&
             !hr_pickle_is(key, SLICE_TABLE) && !is_slice(f, key))
             HR_TRY(add_value(f, key, dict->items[i + 1], depth));
     }
@@ -196,8 +194,9 @@ static enum hr_status read_trailer(struct paddle_file *f, struct hr_arena *arena
                                    struct hr_reader *reader)
 {
     struct hr_pickle *root;
-    const size_t left = hr_reader_left(reader), size = sizeof TRAILER - 1;
-    if (left == 0 || memcmp(reader->data + reader->pos, TRAILER, left < size ? left : size) != 0)
+    const size_t left = hr_reader_left(reader), size = sizeof HR_PADDLE_TRAILER - 1;
+    if (left == 0 ||
+        memcmp(reader->data + reader->pos, HR_PADDLE_TRAILER, left < size ? left : size) != 0)
         return HR_OK;
     HR_TRY(hr_pickle_load(&root, arena, reader, NULL, 0));
     const struct hr_pickle *text = hr_pickle_get(root, HR_METADATA_NAME);
@@ -221,157 +220,5 @@ enum hr_status hr_paddle_read(struct hr_store *store, const void *data, size_t s
     if (status == HR_OK)
         status = read_trailer(&f, &arena, &reader);
     hr_arena_fini(&arena);
-    return status;
-}
-
-/* ---- Writing: protocol 4, the arrays' bytes straight to the file ---- */
-
-struct writer {
-    struct hr_buffer b; /* what is not yet in the file */
-    FILE *file;
-};
-
-static void put_text(struct hr_buffer *b, const char *text)
-{
-    const size_t size = strlen(text);
-    hr_buffer_put_u8(b, 'X');
-    hr_buffer_put_u32le(b, (uint32_t)size);
-    hr_buffer_put(b, text, size);
-}
-
-static void put_codes(struct hr_buffer *b, const char *codes)
-{
-    hr_buffer_put(b, codes, strlen(codes));
-}
-
-static void put_int(struct hr_buffer *b, int64_t value)
-{
-    hr_buffer_put_u8(b, 0x8a);
-    hr_buffer_put_u8(b, 8);
-    hr_buffer_put_u64le(b, (uint64_t)value);
-}
-
-static const char *dtype_code(enum hr_dtype dtype)
-{
-    static const char *const codes[HR_DTYPE_COUNT] = {
-        [HR_DTYPE_F32] = "f4", [HR_DTYPE_F16] = "f2", [HR_DTYPE_BF16] = "u2", [HR_DTYPE_F64] = "f8",
-        [HR_DTYPE_I8] = "i1",  [HR_DTYPE_U8] = "u1",  [HR_DTYPE_I16] = "i2",  [HR_DTYPE_I32] = "i4",
-        [HR_DTYPE_U32] = "u4", [HR_DTYPE_I64] = "i8", [HR_DTYPE_U64] = "u8",  [HR_DTYPE_BOOL] = "b1"
-    };
-    return codes[dtype]; /* NULL: uint16, which Paddle would take for bfloat16 */
-}
-
-/* Everything of an array up to its bytes' length. */
-static enum hr_status put_array_head(struct hr_buffer *b, const char *name,
-                                     const struct hr_tensor *t)
-{
-    const char *code = dtype_code(t->dtype);
-    size_t elements;
-    if (!code)
-        return hr_fail(HR_E_UNSUPPORTED, "tensor '%.200s': Paddle has no element type %s", name,
-                       hr_dtype_name(t->dtype));
-    HR_TRY(hr_shape_elements(&t->shape, &elements));
-    put_codes(b, "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK");
-    hr_buffer_put(b,
-                  "\0\x85"
-                  "C\x01"
-                  "b\x87R(K\x01(",
-                  11);
-    for (int d = 0; d < t->shape.rank; d++)
-        put_int(b, t->shape.dim[d]);
-    put_codes(b, "tcnumpy\ndtype\n");
-    put_text(b, code);
-    put_codes(b, "\x89\x88\x87R(K\x03");
-    put_text(b, hr_dtype_bytes(t->dtype) == 1 ? "|" : "<");
-    hr_buffer_put(b, "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89\x8e", 19);
-    hr_buffer_put_u64le(b, elements * hr_dtype_bytes(t->dtype));
-    return b->status;
-}
-
-static bool flush(struct writer *w)
-{
-    const bool written = fwrite(w->b.data, 1, w->b.size, w->file) == w->b.size;
-    w->b.size = 0;
-    return written;
-}
-
-/* The static name that Paddle would give the n-th layer of its kind (paddleclas.md 2.4). */
-static void static_name(char out[64], const char *name, unsigned counts[3])
-{
-    static const struct {
-        const char *ending, *pattern;
-        int kind, step; /* which counter; whether this tensor starts a new layer */
-    } rules[] = {
-        { ".conv.weight", "conv2d_%u.w_0", 0, 1 },   { ".bn.weight", "batch_norm_%u.w_0", 1, 1 },
-        { ".bn.bias", "batch_norm_%u.b_0", 1, 0 },   { "._mean", "batch_norm_%u.w_1", 1, 0 },
-        { "._variance", "batch_norm_%u.w_2", 1, 0 }, { ".weight", "linear_%u.w_0", 2, 1 },
-        { ".bias", "linear_%u.b_0", 2, 0 },          { "", "tensor_%u", 2, 1 }
-    };
-    size_t i = 0;
-    while (!hr_text_ends(name, rules[i].ending))
-        i++;
-    counts[rules[i].kind] += (unsigned)rules[i].step;
-    const unsigned n = counts[rules[i].kind] ? counts[rules[i].kind] - 1 : 0;
-    const char *at = strchr(rules[i].pattern, '%');
-    snprintf(out, 64, "%.*s%u%s", (int)(at - rules[i].pattern), rules[i].pattern, n, at + 2);
-}
-
-static void put_name_table(struct hr_buffer *b, const struct hr_store *store)
-{
-    unsigned counts[3] = { 0 };
-    char name[64];
-    put_text(b, NAME_TABLE);
-    put_codes(b, "}(");
-    for (size_t i = 0; i < hr_store_count(store); i++) {
-        static_name(name, hr_store_name(store, i), counts);
-        put_text(b, hr_store_name(store, i));
-        put_text(b, name);
-    }
-    put_codes(b, "u");
-}
-
-static enum hr_status put_trailer(struct hr_buffer *b, const struct hr_store *store)
-{
-    struct hr_text text = { 0 };
-    if (hr_store_meta_count(store) == 0)
-        return HR_OK;
-    const enum hr_status status = hr_metadata_print(&text, store);
-    if (status == HR_OK) {
-        hr_buffer_put(b, TRAILER, sizeof TRAILER - 1);
-        put_text(b, text.data);
-        put_codes(b, "s.");
-    }
-    hr_text_fini(&text);
-    return status;
-}
-
-static enum hr_status write_all(struct writer *w, const struct hr_store *store)
-{
-    put_codes(&w->b, "\x80\x04}(");
-    for (size_t i = 0; i < hr_store_count(store); i++) {
-        put_text(&w->b, hr_store_name(store, i));
-        HR_TRY(put_array_head(&w->b, hr_store_name(store, i), hr_store_tensor(store, i)));
-        if (!flush(w) || !hr_tensor_stream(store, i, w->file))
-            return ferror(w->file) ? HR_OK : HR_E_MEMORY; /* a write error is commit's to report */
-        put_codes(&w->b, "tb");
-    }
-    put_name_table(&w->b, store);
-    put_codes(&w->b, "u.");
-    HR_TRY(put_trailer(&w->b, store));
-    HR_TRY(w->b.status);
-    (void)flush(w);
-    return HR_OK;
-}
-
-enum hr_status hr_paddle_write(const struct hr_store *store, const char *path)
-{
-    struct hr_replace replace = { 0 };
-    HR_TRY(hr_replace_begin(&replace, path));
-    struct writer w = { .file = replace.file };
-    enum hr_status status = write_all(&w, store);
-    if (status == HR_OK)
-        status = hr_replace_commit(&replace);
-    hr_replace_abort(&replace);
-    hr_buffer_fini(&w.b);
     return status;
 }
