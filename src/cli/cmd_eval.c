@@ -162,8 +162,8 @@ static int eval(const struct hr_args *args)
     return code;
 }
 
-static const struct hr_flag *const groups[] = { hr_config_flags, hr_model_flag, flags, hr_model_flags,
-                                                hr_recipe_flags, NULL };
+static const struct hr_flag *const groups[] = { hr_config_flags, hr_model_flag,   flags,
+                                                hr_model_flags,  hr_recipe_flags, NULL };
 
 const struct hr_command hr_command_eval = {
     .name = "eval",

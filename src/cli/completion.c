@@ -70,18 +70,12 @@ static void print_value(const struct table *t, const struct form *forms, enum hr
 
 /* `what` is one of the branches at the end of the script. */
 static const struct form bash_forms[] = {
-    [HR_FLAG_SWITCH] = { "words=", NULL },
-    [HR_FLAG_TEXT] = { "words=", NULL },
-    [HR_FLAG_COUNT] = { "words=", NULL },
-    [HR_FLAG_BYTES] = { "words=", NULL },
-    [HR_FLAG_REAL] = { "words=", NULL },
-    [HR_FLAG_FILE] = { "what=files", NULL },
-    [HR_FLAG_FOLDER] = { "what=folders", NULL },
-    [HR_FLAG_CHOICE] = { "words='", "'" },
-    [HR_FLAG_WEIGHTS] = { "words='", "'" },
-    [HR_FLAG_COMMAND] = { "words='", "'" },
-    [HR_FLAG_SETTING] = { "words=", NULL },
-    [HR_FLAG_MODEL] = { "what=files words='", "'" },
+    [HR_FLAG_SWITCH] = { "words=", NULL },       [HR_FLAG_TEXT] = { "words=", NULL },
+    [HR_FLAG_COUNT] = { "words=", NULL },        [HR_FLAG_BYTES] = { "words=", NULL },
+    [HR_FLAG_REAL] = { "words=", NULL },         [HR_FLAG_FILE] = { "what=files", NULL },
+    [HR_FLAG_FOLDER] = { "what=folders", NULL }, [HR_FLAG_CHOICE] = { "words='", "'" },
+    [HR_FLAG_WEIGHTS] = { "words='", "'" },      [HR_FLAG_COMMAND] = { "words='", "'" },
+    [HR_FLAG_SETTING] = { "words=", NULL },      [HR_FLAG_MODEL] = { "what=files words='", "'" },
 };
 
 static void bash_command(const struct table *t, const struct hr_command *command)

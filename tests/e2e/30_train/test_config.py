@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PaddleClas's YAML files: all seven HRNet ones are taken as they are, -o and flags go over them,
+every value says where it is from, and a run by file is the run by flags, bit for bit."""
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from test_train import PROGRAM
+from test_train import data as pictures  # a fixture: class folders
+
+TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
+FILE = TESTS / "data" / "config" / "hrnet_w18.yaml"
+WIDTHS = (18, 30, 32, 40, 44, 48, 64)
+
+
+def run(*args, **environment):
+    environment = {"PATH": os.environ["PATH"], "HRNET_PROGRESS": "none", **environment}
+    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True,
+                          env=environment)
+
+
+@pytest.fixture(scope="session")
+def data(pictures):
+    """The folder with lists as PaddleClas has them."""
+    for part in ("train", "val"):
+        lines = [f"{p.relative_to(pictures)} {int(p.parent.name == 'top')}\n"
+                 for p in sorted((pictures / part).rglob("*.ppm"))]
+        (pictures / f"{part}.txt").write_text("".join(lines))
+    return pictures
+
+
+def settings(data, out, *more):
+    """-o lines that make the ImageNet run a small one."""
+    parts = [("Train", "train"), ("Eval", "val")]
+    pairs = [f"Global.output_dir={out}", "Global.epochs=2", "Arch.name=hrnet_w18_small",
+             "Arch.class_num=2", "Optimizer.lr.learning_rate=0.02",
+             "DataLoader.Train.sampler.batch_size=8", "DataLoader.Train.loader.num_workers=1",
+             "DataLoader.Train.dataset.transform_ops.1.RandCropImage={'size': 32, 'scale': [0.5, 1.0]}",
+             "DataLoader.Eval.dataset.transform_ops.1.ResizeImage.resize_short=37",
+             "DataLoader.Eval.dataset.transform_ops.2.CropImage.size=32", *more]
+    for part, name in parts:
+        pairs += [f"DataLoader.{part}.dataset.image_root={data}",
+                  f"DataLoader.{part}.dataset.cls_label_path={data}/{name}.txt"]
+    return [word for pair in pairs for word in ("-o", pair)]
+
+
+def shown(*args):
+    """Flag -> (value, origin) of --print-config."""
+    result = run(*args, "--print-config")
+    assert result.returncode == 0, result.stderr
+    return {m[1]: (m[2], m[3]) for m in
+            re.finditer(r"^(\S+) +(.*?) +# (.*)$", result.stdout, re.M)}, result.stderr
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_seven_files(tmp_path, width):
+    path = tmp_path / f"HRNet_W{width}_C.yaml"
+    path.write_text(FILE.read_text().replace("W18", f"W{width}"))
+    values, notices = shown("train", "-c", path)
+    assert values["arch"][0] == f"HRNet_W{width}_C"
+    for flag, value in {"PICTURES": "./dataset/ILSVRC2012/train_list.txt", "classes": "1000",
+                        "root": "./dataset/ILSVRC2012/", "output": "./output/", "batch": "64",
+                        "val": "./dataset/ILSVRC2012/val_list.txt", "epochs": "120", "lr": "0.1",
+                        "size": "224", "test-size": "224", "resize-short": "256", "l2": "0.0001",
+                        "scale": "0.00392156862745098", "flip": "0.5", "smoothing": "0",
+                        "optimizer": "momentum:momentum=0.9", "mean": "0.485,0.456,0.406",
+                        "schedule": "piecewise:paddle,at=30/60/90,values=0.1/0.01/0.001/0.0001",
+                        }.items():
+        assert values[flag][0] == value, flag
+    line = path.read_text().splitlines().index("  epochs: 120") + 1
+    assert values["epochs"][1] == f"{path}:{line}"
+    assert notices == f"hrnet: {path}:6: device gpu: computed on the CPU\n"
+    values, _ = shown("eval", "-c", path, "-o", "Global.pretrained_model=w")
+    assert values["PICTURES"][0] == "./dataset/ILSVRC2012/val_list.txt"
+    assert values["model"] == ("w", "-o Global.pretrained_model=w")
+    assert values["batch"][0] == "64" and values["size"][0] == "224"
+
+
+def test_flags_go_over_settings_over_the_environment_over_the_file():
+    def epochs(*args, **environment):
+        result = run("train", "-c", FILE, *args, "--print-config", **environment)
+        return re.search(r"^epochs +(\S+) +# (.*)$", result.stdout, re.M).groups()
+    line = FILE.read_text().splitlines().index("  epochs: 120") + 1
+    assert epochs() == ("120", f"{FILE}:{line}")
+    assert epochs(HRNET_EPOCHS="5") == ("5", "environment")
+    assert epochs("-o", "Global.epochs=6", HRNET_EPOCHS="5") == ("6", "-o Global.epochs=6")
+    assert epochs("-o", "Global.epochs=6", "--epochs", "7", HRNET_EPOCHS="5") == ("7", "command line")
+
+
+def test_a_run_by_file_is_the_run_by_flags(data, tmp_path):
+    result = run("train", "-c", FILE, *settings(data, tmp_path / "a"))
+    assert result.returncode == 0, result.stderr
+    assert "epoch 2/2" in result.stdout
+    flags = ["-a", "hrnet_w18_small", "-e", "2", "-b", "8", "--lr", "0.02", "--size", "32",
+             "--least-area", "0.5", "--resize-short", "37", "--schedule",
+             "piecewise:paddle,at=30/60/90,values=0.1/0.01/0.001/0.0001", "--loaders", "1"]
+    again = run("train", data / "train.txt", "--val", data / "val.txt", "--root", data, "-o",
+                tmp_path / "b", *flags)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == result.stdout
+    assert "do not count" in again.stderr  # two epochs: PaddleClas never reaches the boundaries
+    best = tmp_path / "a" / "best.safetensors"
+    assert best.read_bytes() == (tmp_path / "b" / "best.safetensors").read_bytes()
+    seen = run("eval", "-c", FILE, *settings(data, tmp_path / "a",
+                                             f"Global.pretrained_model={best}"))
+    assert seen.returncode == 0 and seen.stdout.startswith("8 pictures"), seen.stderr
+
+
+@pytest.mark.parametrize("setting, code, message", [
+    ("Global.epoch=3", 3, "the key 'Global.epoch' is not known: did you mean 'Global.epochs'?"),
+    ("Global.epochs=many", 3, "'many' is no --epochs: a whole number from 1 to 1000000 is wanted"),
+    ("Global.epochs=__import__('os').abort()", 3, "is no --epochs"),
+    ("DataLoader.Train.dataset.transform_ops.9.X=1", 2, "'9' is no place in a list of 4"),
+    ("AMP.use_amp=True", 3, "AMP.use_amp can only be False"),
+    ("Loss.Train.0={'CELos': None}", 3, "the loss 'CELos' is not known"),
+    ("Optimizer.lr.name=Piecewize", 3, "did you mean 'Piecewise'?"),
+])
+def test_settings_that_are_refused(setting, code, message):
+    result = run("train", "-c", FILE, "-o", setting, "--print-config")
+    assert message in result.stderr and result.returncode == code, result.stderr
+    assert f"-o {setting}" in result.stderr and result.stderr.count("\n") <= 2
+
+
+def test_files_that_are_refused(tmp_path):
+    path = tmp_path / "f.yaml"
+    for text, message in (("Global:\n  epochs: [1\n", "f.yaml:3: no YAML"),
+                          ("a: &a [*a]\n", "f.yaml:1: *a is inside of itself"),
+                          ("Global:\n  epochs: 3\n  devize: cpu\n", "f.yaml:3: the key"),
+                          ("", "f.yaml: there is nothing in it")):
+        path.write_text(text)
+        result = run("train", "-c", path)
+        assert result.returncode == 3 and message in result.stderr, result.stderr
+    result = run("train", "-c", tmp_path / "none.yaml")
+    assert result.returncode == 3 and "none.yaml" in result.stderr
+    result = run("train", "x", "-o", "Global.epochs=3")
+    assert result.returncode == 2 and "name one with --config" in result.stderr
