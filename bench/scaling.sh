@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How a network scales over the threads of this machine.  Needs only the program: weights are synthetic.
 #   bench/scaling.sh [HRNET]      HRNET: the program (build/bin/hrnet), or words that run it
-# Environment: MODELS, BATCHES, THREADS (lists of words), ROUNDS (3), SECONDS_EACH (1), CPU (avx512, avx2 ...)
+# Environment: MODELS, BATCHES, THREADS (lists of words), ROUNDS (3), SECONDS_EACH (1), CPU (avx512, avx2 ...), ORDER (steps, waves)
 # Each round runs every cell once in a fresh process; a cell is the median of its rounds' medians.
 # Where the program's libraries are missing, take them along:
 #   mkdir lib && ldd build/bin/hrnet | grep -o '/[^ ]*' | xargs cp -t lib
@@ -22,7 +22,7 @@ times=$(mktemp)
 trap 'rm -f "$times"' EXIT
 
 cell() { # model batch threads -> median of one run, ms
-  $hrnet bench "$1" --batch "$2" --threads "$3" --duration "$seconds" --json ${CPU:+--cpu "$CPU"} |
+  $hrnet bench "$1" --batch "$2" --threads "$3" --duration "$seconds" --json ${CPU:+--cpu "$CPU"} ${ORDER:+--order "$ORDER"} |
     sed -n 's/.*"median_ms":\([0-9.e+-]*\).*/\1/p' | tail -1
 }
 
@@ -41,7 +41,7 @@ while [ "$round" -le "$rounds" ]; do
 done
 
 $hrnet version | sed 's/^/# /'
-echo "# CPUs: $cpus; median of $rounds rounds of $seconds s each"
+echo "# CPUs: $cpus; median of $rounds rounds of $seconds s each${ORDER:+, order $ORDER}"
 sort -k1,1 -k2,2n -k3,3n -k4,4g "$times" | awk '
   function row(  median, rate) {
     if (!count) return

@@ -247,6 +247,14 @@ HRNET_API hrnet_status hrnet_model_verify(hrnet_model *model, struct hrnet_verif
 
 typedef struct hrnet_session hrnet_session;
 
+/** When the steps of a network run.  The answers are the same. */
+typedef enum hrnet_order {
+    HRNET_ORDER_AUTO = 0,  /**< waves from three threads on */
+    HRNET_ORDER_STEPS = 1, /**< one after the other, each split over the threads */
+    HRNET_ORDER_WAVES = 2  /**< steps that do not need each other side by side: branches of a
+                                   module share the threads */
+} hrnet_order;
+
 struct hrnet_session_options {
     size_t struct_size;
     unsigned threads;  /**< 0: every CPU this process may use; more is clamped */
@@ -259,6 +267,7 @@ struct hrnet_session_options {
                          */
     int lean_memory; /**< nonzero: larger packed weights only where they gain much: three quarters
                         of the memory or less, some per cent slower, bits of its own */
+    hrnet_order order;
 };
 HRNET_API void hrnet_session_options_init(struct hrnet_session_options *options,
                                           size_t struct_size);
@@ -311,6 +320,19 @@ HRNET_API hrnet_status hrnet_session_step(const hrnet_session *session, size_t i
 /** As hrnet_session_run(), writing the time of each step to nanoseconds[step_count]. */
 HRNET_API hrnet_status hrnet_session_profile(hrnet_session *session, const float *x, size_t n,
                                              float *logits, uint64_t *nanoseconds);
+
+struct hrnet_foretold {
+    double ms;       /**< one run of the session's batch */
+    double idle;     /**< share of the threads' time in which they wait, 0 to 1 */
+    double chain_ms; /**< the longest chain of steps that need each other, all threads on each */
+    size_t waves;    /**< barriers between steps */
+};
+/** How long a run would take on `threads` CPUs like this one, more than it has if need be: from
+ *  what each step took on one (nanoseconds[step_count], by hrnet_session_profile() of this session,
+ *  whose threads must be 1), by the rules of the schedule, if memory keeps up. */
+HRNET_API hrnet_status hrnet_session_foretell(const hrnet_session *session,
+                                              const uint64_t *nanoseconds, unsigned threads,
+                                              hrnet_order schedule, struct hrnet_foretold *out);
 
 /* ---- Differences -------------------------------------------------------------------------- */
 

@@ -2,8 +2,11 @@
  * The public API, part three: sessions and answers. */
 #include "api/api.h"
 
+#include "base/cpu.h"
 #include "base/mem.h"
-#include "plan/plan.h"
+#include "base/os.h"
+#include "base/pool.h"
+#include "plan/waves.h"
 
 #define HRNET_MAX_BATCH 1024
 
@@ -23,6 +26,15 @@ const char *const *hrnet_feature_names(void)
     return feature_names;
 }
 
+static enum hr_status order_check(hrnet_order order)
+{
+    _Static_assert((int)HRNET_ORDER_WAVES == (int)HR_ORDER_WAVES, "the enums must agree");
+    if (order < HRNET_ORDER_AUTO || order > HRNET_ORDER_WAVES)
+        return hr_fail(HR_E_ARGUMENT, "order %d is not known: it must be 0 (auto) to %d",
+                       (int)order, (int)HRNET_ORDER_WAVES);
+    return HR_OK;
+}
+
 static enum hr_status session_options_check(const struct hrnet_session_options *o)
 {
     if (o->batch < 1 || o->batch > HRNET_MAX_BATCH)
@@ -33,7 +45,7 @@ static enum hr_status session_options_check(const struct hrnet_session_options *
                        HRNET_MAX_THREADS);
     if (o->height < 0 || o->width < 0)
         return hr_fail(HR_E_ARGUMENT, "input size %dx%d is negative", o->height, o->width);
-    return HR_OK;
+    return order_check(o->order);
 }
 
 static enum hr_status head_check(const struct hr_model *model)
@@ -95,6 +107,7 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
         inner.width = o.width;
         inner.exact = o.exact != 0;
         inner.lean_memory = o.lean_memory != 0;
+        inner.order = (enum hr_order)o.order;
         inner.features = session->features;
         inner.feature_count = session->feature_count;
         status = hr_session_create(&session->session, model->model, model->packs, &inner);
@@ -244,6 +257,63 @@ hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
     }
     *out = info;
     return HRNET_OK;
+}
+
+static void no_task(void *context, size_t task, size_t task_count)
+{
+    (void)context;
+    (void)task;
+    (void)task_count;
+}
+
+/* Least nanoseconds of a step without work on `threads` threads, or, where there are fewer CPUs, in
+ * proportion: all threads pass through the same words of memory in turn. */
+static enum hr_status measure_sync(double *out, unsigned threads)
+{
+    const unsigned have = hr_cpu_count(), used = threads < have ? threads : have;
+    struct hr_pool *pool = NULL;
+    double least = 1000; /* with one CPU there is nothing to measure */
+    *out = 0;
+    if (threads == 1)
+        return HR_OK;
+    HR_TRY(hr_pool_create(&pool, used));
+    hr_pool_begin(pool);
+    for (int round = 0; used > 1 && round < 2000; round++) {
+        const uint64_t before = hr_os_now_ns();
+        hr_pool_run(pool, no_task, NULL, used);
+        const double took = (double)(hr_os_now_ns() - before);
+        least = round == 0 || took < least ? took : least;
+    }
+    hr_pool_end(pool);
+    hr_pool_destroy(pool);
+    *out = least * (double)threads / (double)used;
+    return HR_OK;
+}
+
+hrnet_status hrnet_session_foretell(const hrnet_session *session, const uint64_t *nanoseconds,
+                                    unsigned threads, hrnet_order order, struct hrnet_foretold *out)
+{
+    struct hr_foretold f;
+    double sync_ns;
+    if (!session || !nanoseconds || !out)
+        return hr_api_missing_argument(__func__);
+    if (threads < 1 || threads > HRNET_MAX_THREADS)
+        return PUBLIC(hr_fail(HR_E_ARGUMENT, "threads is %u: it must be 1 to %d", threads,
+                              HRNET_MAX_THREADS));
+    if (hr_session_threads(session->session) != 1)
+        return PUBLIC(hr_fail(HR_E_ARGUMENT, "times of a session of %u threads: one of 1 is wanted",
+                              hr_session_threads(session->session)));
+    enum hr_status status = order_check(order);
+    if (status == HR_OK)
+        status = measure_sync(&sync_ns, threads);
+    if (status == HR_OK)
+        status = hr_waves_foretell(&f, hr_session_plan(session->session), nanoseconds, threads,
+                                   sync_ns, hr_session_side_by_side((enum hr_order)order, threads));
+    if (status == HR_OK)
+        *out = (struct hrnet_foretold){
+            .ms = f.ns / 1e6, .idle = f.idle, .chain_ms = f.chain_ns / 1e6, .waves = f.waves
+        };
+    return PUBLIC(status);
 }
 
 /* ---- Answers ---- */

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/setup.h"
 
 static const struct hr_flag flags[] = {
     { "batch", 'b', HR_FLAG_COUNT, "N", "1", 1, 1024, "pictures computed at once" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON" },
+    { "simulate-threads", 0, HR_FLAG_TEXT, "N,...", NULL, 0, 0,
+      "times the steps on one thread and foretells what N would take" },
     { 0 },
 };
 
@@ -77,8 +80,140 @@ static int json_steps(const hrnet_session *session, const struct hrnet_session_i
     return 0;
 }
 
+/* ---- More threads than there are CPUs ---- */
+
+#define SIMULATE_ROUNDS 15
+#define MOST_COUNTS     32
+
+/* The thread counts of "4,8,16"; returns how many, 0 if the text is no such list. */
+static size_t parse_counts(unsigned *counts, const char *text)
+{
+    size_t count = 0;
+    for (const char *at = text;; at++) {
+        char *end;
+        const long value = strtol(at, &end, 10);
+        if (end == at || value < 1 || value > 1024 || count == MOST_COUNTS || (*end && *end != ','))
+            return 0;
+        counts[count++] = (unsigned)value;
+        if (!*end)
+            return count;
+        at = end;
+    }
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Median nanoseconds of each step of a session of one thread, in ns[step_count]. */
+static hrnet_status time_steps(hrnet_session *session, const struct hrnet_session_info *info,
+                               uint64_t *ns)
+{
+    const size_t steps = info->step_count;
+    const size_t floats = info->batch * (size_t)(3 * info->height * info->width);
+    float *x = hr_mem_alloc(floats, sizeof *x);
+    float *logits = hr_mem_alloc(info->batch, (size_t)info->classes * sizeof *logits);
+    uint64_t *all = hr_mem_alloc(SIMULATE_ROUNDS, steps * sizeof *all);
+    uint64_t one[SIMULATE_ROUNDS];
+    hrnet_status status = x && logits && all ? HRNET_OK : HRNET_E_MEMORY;
+    if (status == HRNET_OK)
+        hrnet_synthetic_input("plan", floats, x);
+    for (size_t round = 0; status == HRNET_OK && round < SIMULATE_ROUNDS; round++)
+        status = hrnet_session_profile(session, x, info->batch, logits, all + round * steps);
+    for (size_t s = 0; status == HRNET_OK && s < steps; s++) {
+        for (size_t round = 0; round < SIMULATE_ROUNDS; round++)
+            one[round] = all[round * steps + s];
+        qsort(one, SIMULATE_ROUNDS, sizeof *one, compare_ns);
+        ns[s] = one[SIMULATE_ROUNDS / 2];
+    }
+    hr_mem_free(all);
+    hr_mem_free(logits);
+    hr_mem_free(x);
+    return status;
+}
+
+struct foretold {
+    unsigned threads;
+    struct hrnet_foretold steps, waves;
+};
+
+static void print_foretold(const struct foretold *f, size_t count, double one_ms,
+                           const struct hrnet_session_info *info)
+{
+    printf("%s, batch %zu at %dx%d: %.2f ms on one thread (sum of the medians of its steps)\n",
+           info->isa, info->batch, info->height, info->width, one_ms);
+    printf("%7s  %30s  %30s  %13s\n", "", "steps one after the other", "branches side by side",
+           "longest chain");
+    printf("%7s  %10s %9s %9s  %10s %9s %9s  %13s\n", "threads", "ms", "speed-up", "idle", "ms",
+           "speed-up", "idle", "ms");
+    for (size_t i = 0; i < count; i++)
+        printf("%7u  %10.2f %9.2f %8.1f%%  %10.2f %9.2f %8.1f%%  %13.2f\n", f[i].threads,
+               f[i].steps.ms, one_ms / f[i].steps.ms, 100 * f[i].steps.idle, f[i].waves.ms,
+               one_ms / f[i].waves.ms, 100 * f[i].waves.idle, f[i].waves.chain_ms);
+}
+
+static json_t *json_of(const struct hrnet_foretold *f)
+{
+    return json_pack("{s:f, s:f, s:f, s:i}", "ms", f->ms, "idle", f->idle, "chain_ms", f->chain_ms,
+                     "waves", (int)f->waves);
+}
+
+static void json_foretold(const struct foretold *f, size_t count, double one_ms,
+                          const struct hrnet_session_info *info)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(rows,
+                              json_pack("{s:i, s:o, s:o}", "threads", (int)f[i].threads, "steps",
+                                        json_of(&f[i].steps), "waves", json_of(&f[i].waves)));
+    json_t *all = json_pack("{s:i, s:s, s:i, s:f, s:o}", "schema", 1, "isa", info->isa, "batch",
+                            (int)info->batch, "one_thread_ms", one_ms, "simulated", rows);
+    char *text = json_dumps(all, JSON_INDENT(1));
+    printf("%s\n", text ? text : "{}");
+    free(text);
+    json_decref(all);
+}
+
+/* `session` has one thread. */
+static int simulate(const struct hr_args *args, hrnet_session *session, const unsigned *counts,
+                    size_t count)
+{
+    struct hrnet_session_info info;
+    struct foretold f[MOST_COUNTS];
+    double one_ms = 0;
+    hrnet_session_describe(session, &info);
+    uint64_t *ns = hr_mem_alloc(info.step_count, sizeof *ns);
+    hrnet_status status = ns ? time_steps(session, &info, ns) : HRNET_E_MEMORY;
+    for (size_t i = 0; status == HRNET_OK && i < count; i++) {
+        f[i].threads = counts[i];
+        status = hrnet_session_foretell(session, ns, counts[i], HRNET_ORDER_STEPS, &f[i].steps);
+        if (status == HRNET_OK)
+            status = hrnet_session_foretell(session, ns, counts[i], HRNET_ORDER_WAVES, &f[i].waves);
+    }
+    for (size_t s = 0; status == HRNET_OK && s < info.step_count; s++)
+        one_ms += (double)ns[s] / 1e6;
+    if (status == HRNET_OK) {
+        if (hr_arg_switch(args, "json"))
+            json_foretold(f, count, one_ms, &info);
+        else
+            print_foretold(f, count, one_ms, &info);
+    }
+    hr_mem_free(ns);
+    return status == HRNET_OK ? 0 : hr_report((int)status);
+}
+
 static int plan(const struct hr_args *args)
 {
+    unsigned counts[MOST_COUNTS];
+    const char *list = hr_arg_text(args, "simulate-threads");
+    const size_t count = list ? parse_counts(counts, list) : 0;
+    if (list && count == 0)
+        return hr_usage_error("plan",
+                              "--simulate-threads is '%s': numbers from 1 to 1024 with commas "
+                              "between are wanted",
+                              list);
     struct hrnet_session_info info;
     struct hrnet_recipe recipe;
     hrnet_model *model = NULL;
@@ -88,10 +223,19 @@ static int plan(const struct hr_args *args)
         hrnet_model_recipe(model, &recipe);
         code = hr_setup_recipe(&recipe, args, &recipe);
     }
-    if (code < 0)
-        code = hr_setup_session(&session, model, args, (size_t)hr_arg_count(args, "batch"),
-                                recipe.crop_height, recipe.crop_width, NULL);
     if (code < 0) {
+        struct hrnet_session_options options = hr_setup_session_options(args);
+        options.batch = (size_t)hr_arg_count(args, "batch");
+        options.height = recipe.crop_height;
+        options.width = recipe.crop_width;
+        if (list)
+            options.threads = 1;
+        const hrnet_status status = hrnet_session_create(&session, model, &options);
+        code = status == HRNET_OK ? -1 : hr_report((int)status);
+    }
+    if (code < 0 && list) {
+        code = simulate(args, session, counts, count);
+    } else if (code < 0) {
         code = 0;
         hrnet_session_describe(session, &info);
         if (hr_arg_switch(args, "json"))
@@ -112,7 +256,8 @@ const struct hr_command hr_command_plan = {
     .operands = "MODEL",
     .takes = HR_FLAG_MODEL,
     .summary = "print the steps of a network and the memory it needs",
-    .examples = "hrnet plan HRNet_W18_C --threads 1\nhrnet plan w48.safetensors --batch 4 --json",
+    .examples = "hrnet plan HRNet_W18_C --threads 1\nhrnet plan w48.safetensors --batch 4 --json\n"
+                "hrnet plan HRNet_W48_C --simulate-threads 4,8,16",
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,

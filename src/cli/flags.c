@@ -225,11 +225,12 @@ static int read_line(struct hr_args *args, int argc, char **argv)
     opterr = 0;
     optind = 1;
     for (;;) {
-        const int at = optind, code = getopt_long(argc, argv, letters, options, NULL);
+        const int code = getopt_long(argc, argv, letters, options, NULL);
         if (code == -1)
             break;
-        if (code == '?')
-            return unknown_flag(args, argv[at < argc ? at : argc - 1]);
+        if (code == '?') /* a letter, perhaps among others; else the word just read */
+            return unknown_flag(args, optopt > 0 && optopt < 256 ? (char[]){ '-', (char)optopt, 0 }
+                                                                 : argv[optind - 1]);
         if (code == ':')
             return hr_usage_error(args->command->name, "flag '%s' needs a value", argv[optind - 1]);
         size_t i = flag_of(args, code);

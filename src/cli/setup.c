@@ -47,6 +47,8 @@ const struct hr_flag hr_session_flags[] = {
       "plain order of additions: slower, equal bits on every CPU" },
     { "memory", 0, HR_FLAG_CHOICE, "fast|lean", "fast", 0, 0,
       "lean: smaller packed weights, some per cent slower" },
+    { "order", 0, HR_FLAG_CHOICE, "auto|steps|waves", "auto", 0, 0,
+      "one step after the other, or branches side by side (auto: from 3 threads)" },
     { 0 },
 };
 
@@ -233,20 +235,29 @@ int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *op
     return status == HRNET_OK ? -1 : hr_report((int)status);
 }
 
-int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
-                     size_t batch, int height, int width, const char *const *features)
+struct hrnet_session_options hr_setup_session_options(const struct hr_args *args)
 {
     struct hrnet_session_options options;
     hrnet_session_options_init(&options, sizeof options);
-    options.batch = batch;
-    options.height = height;
-    options.width = width;
-    options.features = features;
     options.threads = (unsigned)hr_arg_count(args, "threads");
     options.cpu = hr_arg_text(args, "cpu");
     options.exact = hr_arg_switch(args, "exact");
     options.lean_memory = strcmp(hr_arg_text(args, "memory"), "lean") == 0;
     options.untrained_head = args->command->untrained_head;
+    const char *order = hr_arg_text(args, "order");
+    if (order && strcmp(order, "auto") != 0)
+        options.order = strcmp(order, "steps") == 0 ? HRNET_ORDER_STEPS : HRNET_ORDER_WAVES;
+    return options;
+}
+
+int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
+                     size_t batch, int height, int width, const char *const *features)
+{
+    struct hrnet_session_options options = hr_setup_session_options(args);
+    options.batch = batch;
+    options.height = height;
+    options.width = width;
+    options.features = features;
     const hrnet_status status = hrnet_session_create(out, model, &options);
     return status == HRNET_OK ? -1 : hr_report((int)status);
 }

@@ -22,6 +22,7 @@ int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *op
 int hr_setup_recipe(struct hrnet_recipe *out, const struct hr_args *args,
                     const struct hrnet_recipe *base);
 bool hr_setup_recipe_given(const struct hr_args *args);
+struct hrnet_session_options hr_setup_session_options(const struct hr_args *args);
 int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
                      size_t batch, int height, int width, const char *const *features);
 struct hrnet_decode_options hr_setup_decode(const struct hr_args *args);

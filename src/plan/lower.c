@@ -24,23 +24,11 @@ float *hr_run_out(const struct hr_run *run, int32_t block)
     return (float *)(void *)(run->arena + run->plan->blocks[block].offset);
 }
 
-/* fn over tasks of the run's pool. */
-void hr_run_tasks(const struct hr_run *run, hr_task_fn *fn, void *job, size_t tasks)
+/* Tasks of a step for `rows` independent rows that move `bytes` in all; at least 1. */
+size_t hr_row_tasks(const struct hr_step *step, size_t rows, size_t bytes)
 {
-    if (tasks <= 1)
-        fn(job, 0, 1);
-    else if (run->pool)
-        hr_pool_run(run->pool, fn, job, tasks);
-    else
-        for (size_t i = 0; i < tasks; i++)
-            fn(job, i, tasks);
-}
-
-/* Tasks for `rows` independent rows that move `bytes` in all. */
-size_t hr_run_row_tasks(const struct hr_run *run, size_t rows, size_t bytes)
-{
-    const size_t worth = bytes / TASK_BYTES, threads = run->plan->threads;
-    const size_t tasks = worth < threads ? worth : threads;
+    const size_t worth = bytes / TASK_BYTES < 1 ? 1 : bytes / TASK_BYTES;
+    const size_t tasks = worth < step->split ? worth : step->split;
     return tasks < rows ? tasks : rows;
 }
 
@@ -104,7 +92,10 @@ enum hr_status hr_lower_step(struct hr_lowering *l, const struct hr_step *step)
     if (!step->kernel || !step->detail || !step->name)
         return HR_E_MEMORY; /* an arena string or detail could not be made */
     HR_TRY(hr_mem_grow((void **)&p->steps, &p->step_capacity, p->step_count + 1, sizeof *p->steps));
-    p->steps[p->step_count++] = *step;
+    p->steps[p->step_count] = *step;
+    if (step->cost == 0) /* element-wise: about 8 bytes a cycle */
+        p->steps[p->step_count].cost = (double)step->activation_bytes / 8;
+    p->step_count++;
     return HR_OK;
 }
 
@@ -144,29 +135,25 @@ struct layout_detail {
     size_t c, pixels, stride;
 };
 
-struct layout_job {
-    hr_layout_fn *fn;
-    struct hr_layout_call call;
-};
-
-static void layout_task(void *context, size_t task, size_t task_count)
-{
-    const struct layout_job *job = context;
-    const size_t rows = job->call.n * job->call.pixels;
-    job->fn(&job->call, hr_part(rows, task, task_count), hr_part(rows, task + 1, task_count));
-}
-
-static void run_layout(const struct hr_step *step, const struct hr_run *run)
+static size_t layout_tasks(const struct hr_step *step, const struct hr_run *run)
 {
     const struct layout_detail *d = step->detail;
-    struct layout_job job = {
-        d->fn,
-        { run->n, d->c, d->pixels, d->stride, hr_run_in(run, step->reads[0]),
-          hr_run_out(run, step->writes) },
-    };
     const size_t rows = run->n * d->pixels;
-    hr_run_tasks(run, layout_task, &job,
-                 hr_run_row_tasks(run, rows, rows * d->stride * 2 * sizeof(float)));
+    return hr_row_tasks(step, rows, rows * d->stride * 2 * sizeof(float));
+}
+
+static void layout_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                        size_t count)
+{
+    const struct layout_detail *d = step->detail;
+    const struct hr_layout_call call = { run->n,
+                                         d->c,
+                                         d->pixels,
+                                         d->stride,
+                                         hr_run_in(run, step->reads[0]),
+                                         hr_run_out(run, step->writes) };
+    const size_t rows = run->n * d->pixels;
+    d->fn(&call, hr_part(rows, task, count), hr_part(rows, task + 1, count));
 }
 
 /* The block of a value in a layout, with a step that converts it if it was not made in it. */
@@ -187,7 +174,8 @@ enum hr_status hr_lower_in(struct hr_lowering *l, const struct hr_node *user, hr
     const struct layout_detail d = { to_nhwc ? k->to_nhwc : k->to_nchw, v.c, v.pixels, v.stride };
     step.kernel = hr_lower_kernel_name(l, to_nhwc ? "to_nhwc" : "to_nchw");
     step.detail = hr_lower_detail(l, &d, sizeof d);
-    step.run = run_layout;
+    step.tasks = layout_tasks;
+    step.task = layout_task;
     hr_lower_read(l->plan, &step, &from);
     HR_TRY(hr_lower_step(l, &step));
     l->block[value][layout] = v.block;

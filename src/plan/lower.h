@@ -26,9 +26,14 @@ struct hr_plan {
     const struct hr_kernels *kernels;
     unsigned threads;
     bool exact, lean_memory;
-    size_t images; /* N */
+    size_t images;      /* N */
+    size_t *wave_first; /* [wave_count + 1]: the steps of wave w are [wave_first[w], wave_first[w +
+                           1]) */
+    size_t wave_count;
     struct hr_plan_memory memory;
 };
+
+#define HR_MAX_WAVE 16 /* steps; more only where a network has more branches than any known */
 
 struct hr_lowering {
     struct hr_plan *plan; /* receives steps and blocks */
@@ -69,10 +74,8 @@ enum hr_status hr_lower_step(struct hr_lowering *l, const struct hr_step *step) 
 
 const float *hr_run_in(const struct hr_run *run, int32_t block);
 float *hr_run_out(const struct hr_run *run, int32_t block);
-/* fn over tasks of the run's pool; tasks <= 1 run in the calling thread. */
-void hr_run_tasks(const struct hr_run *run, hr_task_fn *fn, void *job, size_t tasks);
-/* Tasks for `rows` independent rows that move `bytes` in all. */
-size_t hr_run_row_tasks(const struct hr_run *run, size_t rows, size_t bytes);
+/* Tasks of a step for `rows` independent rows that move `bytes` in all; at least 1. */
+size_t hr_row_tasks(const struct hr_step *step, size_t rows, size_t bytes);
 /* First row of part `task`: parts cover [0, count). */
 HR_INLINE size_t hr_part(size_t count, size_t task, size_t task_count)
 {

@@ -15,51 +15,46 @@ struct conv_detail {
     const struct hr_conv_kernel *kernel;
     struct hr_conv_shape shape;
     const void *packed;
-    size_t prepare_tasks, tasks; /* of a full batch */
 };
 
-struct conv_job {
-    const struct hr_conv_kernel *kernel;
-    struct hr_conv_call call;
-};
-
-static void prepare_task(void *context, size_t task, size_t task_count)
-{
-    const struct conv_job *job = context;
-    job->kernel->prepare(&job->call, task, task_count);
-}
-
-static void conv_task(void *context, size_t task, size_t task_count)
-{
-    const struct conv_job *job = context;
-    job->kernel->run(&job->call, task, task_count);
-}
-
-static void run_conv(const struct hr_step *step, const struct hr_run *run)
+static struct hr_conv_call conv_call(const struct hr_step *step, const struct hr_run *run)
 {
     const struct conv_detail *d = step->detail;
-    struct conv_job job = {
-        d->kernel,
-        {
-            .shape = &d->shape,
-            .n = run->n,
-            .x = hr_run_in(run, step->reads[0]),
-            .residual = d->shape.residual ? hr_run_in(run, step->reads[1]) : NULL,
-            .y = hr_run_out(run, step->writes),
-            .packed = d->packed,
-            .scratch = step->scratch >= 0 ? hr_run_out(run, step->scratch) : NULL,
-        },
+    return (struct hr_conv_call){
+        .shape = &d->shape,
+        .n = run->n,
+        .x = hr_run_in(run, step->reads[0]),
+        .residual = d->shape.residual ? hr_run_in(run, step->reads[1]) : NULL,
+        .y = hr_run_out(run, step->writes),
+        .packed = d->packed,
+        .scratch = step->scratch >= 0 ? hr_run_out(run, step->scratch) : NULL,
     };
-    const bool full = run->n == run->plan->images;
-    const size_t threads = run->plan->threads;
-    const size_t prepare = full ? d->prepare_tasks
-                           : d->kernel->prepare
-                               ? d->kernel->prepare_tasks(&d->shape, run->n, threads)
-                               : 0;
-    if (prepare > 0)
-        hr_run_tasks(run, prepare_task, &job, prepare);
-    hr_run_tasks(run, conv_task, &job,
-                 full ? d->tasks : d->kernel->tasks(&d->shape, run->n, threads));
+}
+
+static size_t conv_prepare_tasks(const struct hr_step *step, const struct hr_run *run)
+{
+    const struct conv_detail *d = step->detail;
+    return d->kernel->prepare_tasks(&d->shape, run->n, step->split);
+}
+
+static void conv_prepare(const struct hr_step *step, const struct hr_run *run, size_t task,
+                         size_t count)
+{
+    const struct hr_conv_call call = conv_call(step, run);
+    ((const struct conv_detail *)step->detail)->kernel->prepare(&call, task, count);
+}
+
+static size_t conv_tasks(const struct hr_step *step, const struct hr_run *run)
+{
+    const struct conv_detail *d = step->detail;
+    return d->kernel->tasks(&d->shape, run->n, step->split);
+}
+
+static void conv_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                      size_t count)
+{
+    const struct hr_conv_call call = conv_call(step, run);
+    ((const struct conv_detail *)step->detail)->kernel->run(&call, task, count);
 }
 
 static struct hr_conv_shape conv_shape(const struct hr_lowering *l, const struct hr_node *node)
@@ -151,9 +146,6 @@ enum hr_status hr_lower_conv(struct hr_lowering *l, const struct hr_node *node)
     struct hr_view y = hr_view_of(l, &l->graph->values[node->out].shape, d.kernel->y_layout);
     HR_TRY(hr_lower_out(l, node->name, &y));
 
-    if (d.kernel->prepare)
-        d.prepare_tasks = d.kernel->prepare_tasks(&d.shape, l->plan->images, l->plan->threads);
-    d.tasks = d.kernel->tasks(&d.shape, l->plan->images, l->plan->threads);
     struct hr_step step = hr_step_for(l, node, &x, &y);
     step.kernel = d.kernel->name;
     struct conv_detail *detail = hr_lower_detail(l, &d, sizeof d);
@@ -164,7 +156,13 @@ enum hr_status hr_lower_conv(struct hr_lowering *l, const struct hr_node *node)
                                                       .conv_shape = &detail->shape,
                                                       .out = &detail->packed }));
     step.detail = detail;
-    step.run = run_conv;
+    step.cost = d.kernel->cost(&d.shape, l->plan->images);
+    step.tasks = conv_tasks;
+    step.task = conv_task;
+    if (d.kernel->prepare) {
+        step.prepare_tasks = conv_prepare_tasks;
+        step.prepare = conv_prepare;
+    }
     step.multiply_adds = hr_node_multiply_adds(l->graph, node);
     step.work =
         d.kernel->work ? (uint64_t)d.kernel->work(&d.shape, l->plan->images) : step.multiply_adds;
@@ -184,32 +182,28 @@ enum hr_status hr_lower_conv(struct hr_lowering *l, const struct hr_node *node)
 
 /* ---- Linear -------------------------------------------------------------------------------- */
 
+/* It reads its weights once, about 8 bytes a cycle. */
+#define LINEAR_CYCLES_PER_BYTE 0.125
+
 struct linear_detail {
     const struct hr_linear_kernel *kernel;
     struct hr_linear_shape shape;
     const void *packed;
 };
 
-struct linear_job {
-    const struct hr_linear_kernel *kernel;
-    struct hr_linear_call call;
-};
-
-static void linear_task(void *context, size_t task, size_t task_count)
-{
-    const struct linear_job *job = context;
-    job->kernel->run(&job->call, task, task_count);
-}
-
-static void run_linear(const struct hr_step *step, const struct hr_run *run)
+static size_t linear_tasks(const struct hr_step *step, const struct hr_run *run)
 {
     const struct linear_detail *d = step->detail;
-    struct linear_job job = {
-        d->kernel,
-        { &d->shape, run->n, hr_run_in(run, step->reads[0]), hr_run_out(run, step->writes),
-          d->packed },
-    };
-    hr_run_tasks(run, linear_task, &job, d->kernel->tasks(&d->shape, run->n, run->plan->threads));
+    return d->kernel->tasks(&d->shape, run->n, step->split);
+}
+
+static void linear_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                        size_t count)
+{
+    const struct linear_detail *d = step->detail;
+    const struct hr_linear_call call = { &d->shape, run->n, hr_run_in(run, step->reads[0]),
+                                         hr_run_out(run, step->writes), d->packed };
+    d->kernel->run(&call, task, count);
 }
 
 enum hr_status hr_lower_linear(struct hr_lowering *l, const struct hr_node *node)
@@ -233,7 +227,9 @@ enum hr_status hr_lower_linear(struct hr_lowering *l, const struct hr_node *node
                                                       .linear_shape = &detail->shape,
                                                       .out = &detail->packed }));
     step.detail = detail;
-    step.run = run_linear;
+    step.cost = LINEAR_CYCLES_PER_BYTE * (double)d.kernel->packed_bytes(&d.shape);
+    step.tasks = linear_tasks;
+    step.task = linear_task;
     step.work = step.multiply_adds = hr_node_multiply_adds(l->graph, node);
     step.weight_bytes = d.kernel->packed_bytes(&d.shape);
     l->block[node->out][HR_LAYOUT_NHWC] = y.block;

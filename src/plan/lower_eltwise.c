@@ -12,30 +12,25 @@ struct sum_detail {
     struct hr_sum_call call; /* without pointers and n */
 };
 
-struct sum_job {
-    hr_sum_fn *fn;
-    struct hr_sum_call call;
-};
-
-static void sum_task(void *context, size_t task, size_t task_count)
-{
-    const struct sum_job *job = context;
-    const size_t rows = job->call.n * job->call.h;
-    job->fn(&job->call, hr_part(rows, task, task_count), hr_part(rows, task + 1, task_count));
-}
-
-static void run_sum(const struct hr_step *step, const struct hr_run *run)
+static size_t sum_tasks(const struct hr_step *step, const struct hr_run *run)
 {
     const struct sum_detail *d = step->detail;
-    struct sum_job job = { d->fn, d->call };
-    job.call.n = run->n;
-    for (size_t i = 0; i < d->call.term_count; i++)
-        job.call.x[i] = hr_run_in(run, step->reads[i]);
-    job.call.y = hr_run_out(run, step->writes);
     const size_t rows = run->n * d->call.h;
-    const size_t bytes =
-        rows * d->call.w * d->call.stride * (d->call.term_count + 1) * sizeof(float);
-    hr_run_tasks(run, sum_task, &job, hr_run_row_tasks(run, rows, bytes));
+    return hr_row_tasks(
+        step, rows, rows * d->call.w * d->call.stride * (d->call.term_count + 1) * sizeof(float));
+}
+
+static void sum_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                     size_t count)
+{
+    const struct sum_detail *d = step->detail;
+    struct hr_sum_call call = d->call;
+    const size_t rows = run->n * call.h;
+    call.n = run->n;
+    for (size_t i = 0; i < call.term_count; i++)
+        call.x[i] = hr_run_in(run, step->reads[i]);
+    call.y = hr_run_out(run, step->writes);
+    d->fn(&call, hr_part(rows, task, count), hr_part(rows, task + 1, count));
 }
 
 static enum hr_status sum_of(struct hr_lowering *l, const struct hr_node *node,
@@ -64,7 +59,8 @@ static enum hr_status sum_of(struct hr_lowering *l, const struct hr_node *node,
     }
     step.kernel = hr_lower_kernel_name(l, "sum");
     step.detail = hr_lower_detail(l, &d, sizeof d);
-    step.run = run_sum;
+    step.tasks = sum_tasks;
+    step.task = sum_task;
     l->block[node->out][HR_LAYOUT_NHWC] = y.block;
     return hr_lower_step(l, &step);
 }
@@ -99,40 +95,31 @@ struct pool_detail {
     struct hr_pool_call call; /* without pointers and n */
 };
 
-struct pool_job {
-    hr_global_pool_fn *fn;
-    struct hr_pool_call call;
-};
-
 /* One image, or a slice of its channels: each channel's mean is its own. */
-static void pool_task(void *context, size_t task, size_t task_count)
-{
-    const struct pool_job *job = context;
-    const size_t slices = task_count / job->call.n, image = task / slices, slice = task % slices;
-    const size_t groups = hr_round_up(job->call.c, 64) / 64;
-    const size_t first = hr_part(groups, slice, slices) * 64;
-    size_t last = hr_part(groups, slice + 1, slices) * 64;
-    if (last > job->call.c)
-        last = job->call.c;
-    struct hr_pool_call call = job->call;
-    call.x += first;
-    call.y += first;
-    call.c = last - first;
-    job->fn(&call, image, image + 1);
-}
-
-static void run_pool(const struct hr_step *step, const struct hr_run *run)
+static size_t pool_tasks(const struct hr_step *step, const struct hr_run *run)
 {
     const struct pool_detail *d = step->detail;
-    struct pool_job job = { d->fn, d->call };
-    job.call.n = run->n;
-    job.call.x = hr_run_in(run, step->reads[0]);
-    job.call.y = hr_run_out(run, step->writes);
     const size_t image_bytes = d->call.pixels * d->call.stride * sizeof(float);
-    size_t slices = hr_run_row_tasks(run, hr_round_up(d->call.c, 64) / 64, image_bytes);
-    if (slices < 1 || run->n >= run->plan->threads)
-        slices = 1;
-    hr_run_tasks(run, pool_task, &job, run->n * slices);
+    const size_t groups = hr_round_up(d->call.c, 64) / 64;
+    return run->n * (run->n >= step->split ? 1 : hr_row_tasks(step, groups, image_bytes));
+}
+
+static void pool_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                      size_t count)
+{
+    const struct pool_detail *d = step->detail;
+    const size_t slices = count / run->n, image = task / slices, slice = task % slices;
+    const size_t groups = hr_round_up(d->call.c, 64) / 64;
+    const size_t first = hr_part(groups, slice, slices) * 64;
+    size_t last = hr_part(groups, slice + 1, slices) * 64;
+    if (last > d->call.c)
+        last = d->call.c;
+    struct hr_pool_call call = d->call;
+    call.n = run->n;
+    call.x = hr_run_in(run, step->reads[0]) + first;
+    call.y = hr_run_out(run, step->writes) + first;
+    call.c = last - first;
+    d->fn(&call, image, image + 1);
 }
 
 enum hr_status hr_lower_global_pool(struct hr_lowering *l, const struct hr_node *node)
@@ -149,7 +136,8 @@ enum hr_status hr_lower_global_pool(struct hr_lowering *l, const struct hr_node 
     hr_lower_read(l->plan, &step, &x);
     step.kernel = hr_lower_kernel_name(l, "global_pool");
     step.detail = hr_lower_detail(l, &d, sizeof d);
-    step.run = run_pool;
+    step.tasks = pool_tasks;
+    step.task = pool_task;
     l->block[node->out][HR_LAYOUT_NHWC] = y.block;
     return hr_lower_step(l, &step);
 }
@@ -161,30 +149,26 @@ struct scale_detail {
     struct hr_scale_call call; /* without pointers and n */
 };
 
-struct scale_job {
-    hr_scale_fn *fn;
-    struct hr_scale_call call;
-};
-
-static void scale_task(void *context, size_t task, size_t task_count)
-{
-    const struct scale_job *job = context;
-    const size_t rows = job->call.n * job->call.pixels;
-    job->fn(&job->call, hr_part(rows, task, task_count), hr_part(rows, task + 1, task_count));
-}
-
-static void run_scale(const struct hr_step *step, const struct hr_run *run)
+static size_t scale_tasks(const struct hr_step *step, const struct hr_run *run)
 {
     const struct scale_detail *d = step->detail;
-    struct scale_job job = { d->fn, d->call };
-    job.call.n = run->n;
-    job.call.x = hr_run_in(run, step->reads[0]);
-    job.call.s = hr_run_in(run, step->reads[1]);
-    job.call.residual = step->read_count > 2 ? hr_run_in(run, step->reads[2]) : NULL;
-    job.call.y = hr_run_out(run, step->writes);
     const size_t rows = run->n * d->call.pixels;
-    const size_t bytes = rows * d->call.stride * (size_t)step->read_count * sizeof(float);
-    hr_run_tasks(run, scale_task, &job, hr_run_row_tasks(run, rows, bytes));
+    return hr_row_tasks(step, rows,
+                        rows * d->call.stride * (size_t)step->read_count * sizeof(float));
+}
+
+static void scale_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                       size_t count)
+{
+    const struct scale_detail *d = step->detail;
+    struct hr_scale_call call = d->call;
+    const size_t rows = run->n * call.pixels;
+    call.n = run->n;
+    call.x = hr_run_in(run, step->reads[0]);
+    call.s = hr_run_in(run, step->reads[1]);
+    call.residual = step->read_count > 2 ? hr_run_in(run, step->reads[2]) : NULL;
+    call.y = hr_run_out(run, step->writes);
+    d->fn(&call, hr_part(rows, task, count), hr_part(rows, task + 1, count));
 }
 
 enum hr_status hr_lower_scale(struct hr_lowering *l, const struct hr_node *node)
@@ -214,7 +198,8 @@ enum hr_status hr_lower_scale(struct hr_lowering *l, const struct hr_node *node)
     }
     step.kernel = hr_lower_kernel_name(l, "scale");
     step.detail = hr_lower_detail(l, &d, sizeof d);
-    step.run = run_scale;
+    step.tasks = scale_tasks;
+    step.task = scale_task;
     l->block[node->out][HR_LAYOUT_NHWC] = y.block;
     return hr_lower_step(l, &step);
 }
@@ -226,12 +211,22 @@ struct sigmoid_detail {
     size_t c, pixels, stride;
 };
 
-static void run_sigmoid(const struct hr_step *step, const struct hr_run *run)
+static size_t sigmoid_tasks(const struct hr_step *step, const struct hr_run *run)
+{
+    (void)step;
+    (void)run;
+    return 1;
+}
+
+static void sigmoid_task(const struct hr_step *step, const struct hr_run *run, size_t task,
+                         size_t count)
 {
     const struct sigmoid_detail *d = step->detail;
-    const float *x = hr_run_in(run, step->reads[0]);
-    float *y = hr_run_out(run, step->writes);
-    for (size_t row = 0; row < run->n * d->pixels; row++, x += d->stride, y += d->stride) {
+    const size_t rows = run->n * d->pixels, last = hr_part(rows, task + 1, count);
+    size_t row = hr_part(rows, task, count);
+    const float *x = hr_run_in(run, step->reads[0]) + row * d->stride;
+    float *y = hr_run_out(run, step->writes) + row * d->stride;
+    for (; row < last; row++, x += d->stride, y += d->stride) {
         d->fn(y, x, d->c);
         /* sigmoid(0) is 1/2, but lanes past the channels stay zero. */
         memset(y + d->c, 0, (d->stride - d->c) * sizeof *y);
@@ -250,7 +245,8 @@ enum hr_status hr_lower_sigmoid(struct hr_lowering *l, const struct hr_node *nod
     step.onto = 1u << 0;
     step.kernel = hr_lower_kernel_name(l, "sigmoid");
     step.detail = hr_lower_detail(l, &d, sizeof d);
-    step.run = run_sigmoid;
+    step.tasks = sigmoid_tasks;
+    step.task = sigmoid_task;
     l->block[node->out][HR_LAYOUT_NHWC] = y.block;
     return hr_lower_step(l, &step);
 }

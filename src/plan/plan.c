@@ -8,6 +8,7 @@
 #include "base/cpu.h"
 #include "base/os.h"
 #include "plan/lower.h"
+#include "plan/waves.h"
 
 #if HR_ASAN
 #include <sanitizer/asan_interface.h>
@@ -15,17 +16,26 @@
 
 /* ---- Making -------------------------------------------------------------------------------- */
 
-/* May the output of a step take over the memory of reads[i]?  Only if the value dies here and is
- * read in no other way by the same step. */
+/* Does a step read this block, but for the ways that `onto` lets its output replace? */
+static bool reads(const struct hr_step *step, int32_t block, uint32_t onto)
+{
+    for (int32_t i = 0; i < step->read_count; i++)
+        if (step->reads[i] == block && !(onto >> i & 1))
+            return true;
+    return false;
+}
+
+/* May the output of a step take over the memory of reads[i]?  Only if the value dies in its wave
+ * and is read in no other way there. */
 static bool dies_into(const struct hr_plan *p, size_t index, int32_t i)
 {
     const struct hr_step *step = &p->steps[index];
     const int32_t block = step->reads[i];
     const struct hr_block *from = &p->blocks[block], *to = &p->blocks[step->writes];
-    if (block == 0 || from->last != index || from->bytes != to->bytes)
+    if (block == 0 || from->last != step->wave || from->bytes != to->bytes)
         return false;
-    for (int32_t j = 0; j < step->read_count; j++)
-        if (step->reads[j] == block && !(step->onto >> j & 1))
+    for (size_t s = p->wave_first[step->wave]; s < p->wave_first[step->wave + 1]; s++)
+        if (reads(&p->steps[s], block, s == index ? step->onto : 0))
             return false;
     return true;
 }
@@ -46,7 +56,7 @@ static enum hr_status keep(struct hr_lowering *l, hr_value value, struct hr_view
     *out = hr_lower_view(l, value);
     if (out->block == 0)
         return hr_fail(HR_E_ARGUMENT, "the input of a network is no result of it");
-    l->plan->blocks[out->block].last = l->plan->step_count;
+    l->plan->blocks[out->block].last = l->plan->wave_count;
     return HR_OK;
 }
 
@@ -71,14 +81,15 @@ static enum hr_status keep_results(struct hr_lowering *l, const struct hr_plan_o
 static void sum_up(struct hr_plan *p)
 {
     struct hr_plan_memory *m = &p->memory;
-    for (size_t s = 0; s < p->step_count; s++) {
-        const size_t alive = hr_memory_alive(p->blocks, p->block_count, s);
+    for (size_t w = 0; w < p->wave_count; w++) {
+        const size_t alive = hr_memory_alive(p->blocks, p->block_count, w);
         if (alive > m->peak_bytes) {
             m->peak_bytes = alive;
-            m->peak_step = s;
+            m->peak_step = p->wave_first[w];
         }
-        m->weight_bytes += p->steps[s].weight_bytes;
     }
+    for (size_t s = 0; s < p->step_count; s++)
+        m->weight_bytes += p->steps[s].weight_bytes;
     m->table_bytes =
         sizeof *p + p->step_capacity * sizeof *p->steps + p->block_capacity * sizeof *p->blocks;
 }
@@ -95,6 +106,10 @@ static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, stru
     p->images = (size_t)p->input_shape.dim[0];
     l.block = hr_mem_alloc(graph->value_count, sizeof *l.block);
     enum hr_status status = l.block ? hr_lower_graph(&l) : HR_E_MEMORY;
+    if (status == HR_OK)
+        status = hr_waves_order(p, options->side_by_side);
+    if (status == HR_OK)
+        status = hr_waves_split(p);
     if (status == HR_OK)
         status = keep_results(&l, options);
     if (status == HR_OK)
@@ -132,6 +147,7 @@ void hr_plan_destroy(struct hr_plan *plan)
 {
     if (!plan)
         return;
+    hr_waves_fini(plan);
     hr_mem_free(plan->steps);
     hr_mem_free(plan->blocks);
     hr_arena_fini(&plan->arena);
@@ -201,7 +217,8 @@ void hr_plan_print(const struct hr_plan *plan, struct hr_text *out)
     const char *separator = " ";
     for (size_t i = 0; i < plan->block_count; i++) {
         const struct hr_block *b = &plan->blocks[i];
-        if (!hr_block_alive(b, m->peak_step) || (b->onto >= 0 && b->first == m->peak_step))
+        const size_t wave = plan->steps[m->peak_step].wave;
+        if (!hr_block_alive(b, wave) || (b->onto >= 0 && b->first == wave))
             continue;
         hr_text_printf(out, "%s%s %.1f KiB", separator, b->name, kib(b->bytes));
         separator = ", ";
@@ -212,11 +229,9 @@ void hr_plan_print(const struct hr_plan *plan, struct hr_text *out)
 /* ---- Running ------------------------------------------------------------------------------- */
 
 #if HR_ASAN
-/* In sanitizer builds a step may touch its own blocks (and over-read their padding) only. */
-static void guard(const struct hr_run *run, const struct hr_step *step)
+static void guard_step(const struct hr_run *run, const struct hr_step *step)
 {
     const struct hr_plan *p = run->plan;
-    ASAN_POISON_MEMORY_REGION(run->arena, p->memory.arena_bytes);
     for (int32_t i = -2; i < step->read_count; i++) {
         const int32_t block = i == -2 ? step->writes : i == -1 ? step->scratch : step->reads[i];
         if (block <= 0)
@@ -225,15 +240,23 @@ static void guard(const struct hr_run *run, const struct hr_step *step)
         ASAN_UNPOISON_MEMORY_REGION(run->arena + b->offset, b->bytes + HR_PAD_BYTES);
     }
 }
+/* In sanitizer builds a wave may touch its own blocks (and over-read their padding) only. */
+static void guard(const struct hr_run *run, size_t wave)
+{
+    const struct hr_plan *p = run->plan;
+    ASAN_POISON_MEMORY_REGION(run->arena, p->memory.arena_bytes);
+    for (size_t s = p->wave_first[wave]; s < p->wave_first[wave + 1]; s++)
+        guard_step(run, &p->steps[s]);
+}
 static void unguard(const struct hr_run *run)
 {
     ASAN_UNPOISON_MEMORY_REGION(run->arena, run->plan->memory.arena_bytes);
 }
 #else
-static void guard(const struct hr_run *run, const struct hr_step *step)
+static void guard(const struct hr_run *run, size_t wave)
 {
     (void)run;
-    (void)step;
+    (void)wave;
 }
 static void unguard(const struct hr_run *run)
 {
@@ -241,15 +264,77 @@ static void unguard(const struct hr_run *run)
 }
 #endif
 
+/* One half of a wave: the tasks of its steps stand in one row. */
+struct wave_job {
+    const struct hr_run *run;
+    const struct hr_step *step;
+    bool prepare;
+    size_t first[HR_MAX_WAVE + 1]; /* task of each step */
+    uint64_t *busy_ns;             /* [step], added up by tasks; NULL: nobody asks */
+};
+
+static void wave_task(void *context, size_t task, size_t task_count)
+{
+    const struct wave_job *job = context;
+    const uint64_t start = job->busy_ns ? hr_os_now_ns() : 0;
+    size_t i = 0;
+    (void)task_count;
+    while (task >= job->first[i + 1])
+        i++;
+    const struct hr_step *step = &job->step[i];
+    (job->prepare ? step->prepare : step->task)(step, job->run, task - job->first[i],
+                                                job->first[i + 1] - job->first[i]);
+    if (job->busy_ns)
+        __atomic_add_fetch(&job->busy_ns[i], hr_os_now_ns() - start, __ATOMIC_RELAXED);
+}
+
+static size_t tasks_of(const struct hr_step *step, const struct hr_run *run, bool prepare)
+{
+    if (run->n == run->plan->images)
+        return prepare ? step->full_prepare_tasks : step->full_tasks;
+    if (prepare)
+        return step->prepare ? step->prepare_tasks(step, run) : 0;
+    return step->tasks(step, run);
+}
+
+static void run_half(const struct hr_run *run, size_t wave, bool prepare, uint64_t *busy_ns)
+{
+    const struct hr_plan *p = run->plan;
+    const size_t count = p->wave_first[wave + 1] - p->wave_first[wave];
+    struct wave_job job = { .run = run, .prepare = prepare, .busy_ns = busy_ns };
+    job.step = &p->steps[p->wave_first[wave]];
+    for (size_t i = 0; i < count; i++)
+        job.first[i + 1] = job.first[i] + tasks_of(&job.step[i], run, prepare);
+    const size_t tasks = job.first[count];
+    if (run->pool && tasks > 1)
+        hr_pool_run(run->pool, wave_task, &job, tasks);
+    else
+        for (size_t t = 0; t < tasks; t++)
+            wave_task(&job, t, tasks);
+}
+
+static void run_wave(const struct hr_run *run, size_t wave, uint64_t *busy_ns)
+{
+    guard(run, wave);
+    run_half(run, wave, true, busy_ns);
+    run_half(run, wave, false, busy_ns);
+}
+
+/* The time of a wave is shared out by how long threads were busy with each of its steps. */
 static void run_observed(const struct hr_run *run, hr_step_observer *observer, void *context)
 {
     const struct hr_plan *p = run->plan;
-    uint64_t before = hr_os_now_ns();
-    for (size_t i = 0; i < p->step_count; i++) {
-        p->steps[i].run(&p->steps[i], run);
-        const uint64_t now = hr_os_now_ns();
-        observer(context, i, now - before);
-        before = hr_os_now_ns();
+    for (size_t w = 0; w < p->wave_count; w++) {
+        uint64_t busy_ns[HR_MAX_WAVE] = { 0 }, all = 0;
+        const size_t first = p->wave_first[w], count = p->wave_first[w + 1] - first;
+        const uint64_t before = hr_os_now_ns();
+        run_wave(run, w, count > 1 ? busy_ns : NULL);
+        const uint64_t took = hr_os_now_ns() - before;
+        for (size_t i = 0; i < count; i++)
+            all += busy_ns[i];
+        for (size_t i = 0; i < count; i++)
+            observer(context, first + i,
+                     all ? (uint64_t)((double)took * (double)busy_ns[i] / (double)all) : took);
     }
 }
 
@@ -267,15 +352,12 @@ void hr_plan_run(const struct hr_plan *plan, uint8_t *arena, struct hr_pool *poo
     const uint32_t fp = hr_fp_enter(); /* as the pool's workers, so that bits do not depend on it */
     if (pool)
         hr_pool_begin(pool);
-    if (observer) {
+    if (observer)
         run_observed(&run, observer, context);
-    } else {
-        for (size_t i = 0; i < plan->step_count; i++) {
-            guard(&run, &plan->steps[i]);
-            plan->steps[i].run(&plan->steps[i], &run);
-        }
-        unguard(&run);
-    }
+    else
+        for (size_t w = 0; w < plan->wave_count; w++)
+            run_wave(&run, w, NULL);
+    unguard(&run);
     if (pool)
         hr_pool_end(pool);
     copy_out(plan, &plan->output, arena, n, logits);

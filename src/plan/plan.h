@@ -18,6 +18,7 @@
 struct hr_plan_options {
     const struct hr_kernels *kernels; /* outlives the plan */
     unsigned threads;                 /* >= 1; the pool of a run has no more */
+    bool side_by_side; /* steps that do not need each other run at once: pays from 3 threads */
     bool exact; /* only kernels with the order of arithmetic of kernel/conv.h: equal bits everywhere
                  */
     bool lean_memory;            /* bytes of packed weights count beside time */
@@ -44,9 +45,18 @@ struct hr_step {
     uint64_t multiply_adds;                /* of the whole batch, by the definition */
     uint64_t work;                         /* those that the kernel needs: fewer with Winograd */
     size_t weight_bytes, activation_bytes; /* packed weights; inputs read plus output written */
-    /* How it runs: */
-    void (*run)(const struct hr_step *step, const struct hr_run *run);
-    const void *detail; /* what `run` needs: shapes, kernel, packed weights */
+    double cost;                           /* estimated cycles of a whole batch on one core */
+    /* When: steps of one wave do not need each other.  Its tasks are made for `split` threads. */
+    size_t wave;
+    unsigned split;
+    /* How it runs: tasks in any order on any thread, after all tasks of `prepare` (NULL: none). */
+    size_t (*tasks)(const struct hr_step *step, const struct hr_run *run);
+    void (*task)(const struct hr_step *step, const struct hr_run *run, size_t task, size_t count);
+    size_t (*prepare_tasks)(const struct hr_step *step, const struct hr_run *run);
+    void (*prepare)(const struct hr_step *step, const struct hr_run *run, size_t task,
+                    size_t count);
+    size_t full_tasks, full_prepare_tasks; /* of a full batch */
+    const void *detail;                    /* what they need: shapes, kernel, packed weights */
     /* Blocks of the plan: inputs in the node's order, the output, scratch or -1. */
     int32_t reads[HR_MAX_INPUTS], writes, scratch;
     int32_t read_count;

@@ -18,6 +18,15 @@ struct hr_session {
     unsigned threads;
 };
 
+/* One or two threads keep each step's data in their caches if steps run one after the other; more
+ * wait for each other too often: docs/architecture.md has the figures. */
+#define WAVES_FROM 3
+
+bool hr_session_side_by_side(enum hr_order wanted, unsigned threads)
+{
+    return wanted == HR_ORDER_AUTO ? threads >= WAVES_FROM : wanted == HR_ORDER_WAVES;
+}
+
 static unsigned choose_threads(unsigned wanted)
 {
     const unsigned have = hr_cpu_count();
@@ -77,6 +86,7 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
         .threads = s->threads,
         .exact = options->exact,
         .lean_memory = options->lean_memory,
+        .side_by_side = hr_session_side_by_side(options->order, s->threads),
         .features = options->features,
         .feature_count = options->feature_count,
     };

@@ -9,6 +9,9 @@
 #include "model/model.h"
 #include "plan/plan.h"
 
+/* As hrnet_order of the public header. */
+enum hr_order { HR_ORDER_AUTO, HR_ORDER_STEPS, HR_ORDER_WAVES };
+
 struct hr_session_options {
     unsigned threads;      /* 0: hr_cpu_count(); more than that is clamped, with a log notice */
     size_t batch;          /* largest batch, >= 1 */
@@ -16,6 +19,7 @@ struct hr_session_options {
     uint32_t cpu_flags;    /* hr_cpu_flag bits to use at most: ~0u for all */
     bool exact;            /* only kernels that add in the plain order: equal bits on every CPU */
     bool lean_memory;      /* smaller packed weights, slower */
+    enum hr_order order;
     const char *const *features;
     size_t feature_count;
 };
@@ -33,6 +37,8 @@ const struct hr_plan *hr_session_plan(const struct hr_session *session);
 struct hr_model *hr_session_model(const struct hr_session *session);
 unsigned hr_session_threads(const struct hr_session *session);
 const char *hr_session_isa(const struct hr_session *session);
+/* The schedule that `threads` threads get if `wanted` leaves it open. */
+bool hr_session_side_by_side(enum hr_order wanted, unsigned threads);
 /* All memory this session holds: arena, packed weights (shared), tables. */
 size_t hr_session_bytes(const struct hr_session *session);
 

@@ -51,6 +51,7 @@ struct setting {
     unsigned threads;
     const char *isa; /* NULL: the best */
     bool fast;       /* kernels that reorder sums too */
+    bool waves;      /* branches side by side */
     int side;        /* 0: SIDE */
     const char *feature;
     enum hr_fuse_order order;
@@ -72,6 +73,7 @@ static struct test_network network(const struct setting *s, struct hr_kernels *k
         .plan = { .kernels = kernels,
                   .threads = s->threads,
                   .exact = !s->fast,
+                  .side_by_side = s->waves,
                   .features = &s->feature,
                   .feature_count = s->feature ? 1 : 0 },
     };
@@ -140,9 +142,13 @@ static void any_number_of_threads_gives_the_same_bits(void **state)
             float want[BATCH * CLASSES], got[BATCH * CLASSES];
             struct setting s = { .model = model, .batch = BATCH, .threads = 1, .fast = fast };
             logits_of(&s, BATCH, want);
-            for (s.threads = 2; s.threads <= 4; s.threads++) {
-                logits_of(&s, BATCH, got);
-                assert_memory_equal(got, want, sizeof want);
+            for (int i = 0; i < 8; i++) { /* 2 to 5 threads, one step after the other or waves */
+                s.threads = 2 + (unsigned)i / 2;
+                s.waves = i % 2;
+                for (size_t n = 1; n <= BATCH; n += BATCH - 1) {
+                    logits_of(&s, n, got);
+                    assert_memory_equal(got, want, n * CLASSES * sizeof *want);
+                }
             }
         }
 }

@@ -64,6 +64,7 @@ struct fixture {
     struct hr_kernels kernels;
     float x[N * 3 * H * W];
     double **want; /* of every value */
+    bool waves;    /* plan for five threads, steps side by side */
 };
 
 static int set_up(void **state)
@@ -99,7 +100,8 @@ static enum hr_status make_plan(struct hr_plan **out, const struct fixture *f,
                                 const struct hr_graph *graph, struct hr_packs *packs)
 {
     const struct hr_plan_options options = { .kernels = &f->kernels,
-                                             .threads = 1,
+                                             .threads = f->waves ? 5 : 1,
+                                             .side_by_side = f->waves,
                                              .features = features,
                                              .feature_count = HR_COUNT(features) };
     return hr_plan_create(out, graph, packs, &options, NULL);
@@ -116,7 +118,8 @@ static void check_close(const float *got, const double *want, size_t count)
 }
 
 /* n images through a plan of `graph`, every arena byte set to `fill` before. */
-static void check_plan(const struct fixture *f, const struct hr_graph *graph, size_t n, int fill)
+static void check_one_plan(const struct fixture *f, const struct hr_graph *graph, size_t n,
+                           int fill)
 {
     struct hr_packs *packs;
     struct hr_plan *plan;
@@ -142,6 +145,15 @@ static void check_plan(const struct fixture *f, const struct hr_graph *graph, si
     hr_mem_free(arena);
     hr_plan_destroy(plan);
     hr_packs_destroy(packs);
+}
+
+static void check_plan(const struct fixture *f, const struct hr_graph *graph, size_t n, int fill)
+{
+    struct fixture of = *f;
+    for (int waves = 0; waves < 2; waves++) {
+        of.waves = waves;
+        check_one_plan(&of, graph, n, fill);
+    }
 }
 
 static void a_rewritten_graph_gives_the_obvious_answer(void **state)

@@ -218,6 +218,50 @@ static void steps_have_names_and_times(void **state)
     free(ns);
 }
 
+static void more_threads_are_foretold(void **state)
+{
+    hrnet_session *session = session_of(*state, 1, NULL);
+    struct hrnet_session_options options;
+    struct hrnet_session_info info;
+    struct hrnet_foretold one, steps, waves;
+    float logits[BATCH * CLASSES];
+    assert_int_equal(hrnet_session_describe(session, &info), HRNET_OK);
+    uint64_t *ns = calloc(info.step_count, sizeof *ns);
+    assert_int_equal(hrnet_session_profile(session, x, BATCH, logits, ns), HRNET_OK);
+    assert_int_equal(hrnet_session_foretell(session, ns, 1, HRNET_ORDER_STEPS, &one), HRNET_OK);
+    assert_int_equal(hrnet_session_foretell(session, ns, 8, HRNET_ORDER_STEPS, &steps), HRNET_OK);
+    assert_int_equal(hrnet_session_foretell(session, ns, 8, HRNET_ORDER_AUTO, &waves), HRNET_OK);
+    assert_true(one.ms > 0 && one.waves == info.step_count && steps.waves == info.step_count);
+    assert_true(waves.waves < steps.waves && waves.chain_ms < one.ms);
+    assert_int_equal(hrnet_session_foretell(session, ns, 0, HRNET_ORDER_AUTO, &one),
+                     HRNET_E_ARGUMENT);
+    assert_int_equal(hrnet_session_foretell(session, ns, 8, (hrnet_order)3, &one),
+                     HRNET_E_ARGUMENT);
+    assert_int_equal(hrnet_session_foretell(session, NULL, 8, HRNET_ORDER_AUTO, &one),
+                     HRNET_E_ARGUMENT);
+    hrnet_session_destroy(session);
+    if (hrnet_cpu_count() > 1) { /* times of two threads say nothing about one */
+        session = session_of(*state, 2, NULL);
+        assert_int_equal(hrnet_session_foretell(session, ns, 8, HRNET_ORDER_AUTO, &one),
+                         HRNET_E_ARGUMENT);
+        hrnet_session_destroy(session);
+    }
+    free(ns);
+    hrnet_session_options_init(&options, sizeof options);
+    options.batch = BATCH;
+    options.height = info.height;
+    options.width = info.width;
+    options.order = HRNET_ORDER_WAVES;
+    assert_int_equal(hrnet_session_create(&session, *state, &options), HRNET_OK);
+    assert_int_equal(hrnet_session_run(session, x, BATCH, logits), HRNET_OK);
+    assert_memory_equal(logits, want, sizeof want);
+    hrnet_session_destroy(session);
+    session = NULL;
+    options.order = (hrnet_order)3;
+    assert_int_equal(hrnet_session_create(&session, *state, &options), HRNET_E_ARGUMENT);
+    assert_null(session);
+}
+
 /* ---- Files ---- */
 
 static void runs_equal(hrnet_model *model, float limit)
@@ -280,9 +324,13 @@ static void a_file_in_memory_is_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_session_keeps_its_model),  TEST(sessions_of_many_threads_share_a_model),
-        TEST(features_have_names),        TEST(unknown_features_and_options_are_refused),
-        TEST(steps_have_names_and_times), TEST(written_files_give_the_same_answers),
+        TEST(a_session_keeps_its_model),
+        TEST(sessions_of_many_threads_share_a_model),
+        TEST(features_have_names),
+        TEST(unknown_features_and_options_are_refused),
+        TEST(steps_have_names_and_times),
+        TEST(more_threads_are_foretold),
+        TEST(written_files_give_the_same_answers),
         TEST(a_file_in_memory_is_a_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

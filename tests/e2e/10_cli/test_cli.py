@@ -257,6 +257,19 @@ def test_info_verify_models_plan_bench(w18):
     assert len(line["logits"]) == 1000
 
 
+def test_plan_foretells_more_threads():
+    line = json.loads(run("plan", "hrnet_w18_small", "--size", 64, "--simulate-threads", "1,4,16", "--json").stdout)
+    rows = line["simulated"]
+    assert [row["threads"] for row in rows] == [1, 4, 16]
+    assert abs(rows[0]["steps"]["ms"] / line["one_thread_ms"] - 1) < 1e-6
+    assert rows[2]["waves"]["waves"] < rows[2]["steps"]["waves"]
+    assert all(0 <= row[order]["idle"] < 1 for row in rows[1:] for order in ("steps", "waves"))
+    text = run("plan", "hrnet_w18_small", "--size", 64, "--simulate-threads", 8).stdout
+    assert "branches side by side" in text and text.splitlines()[-1].split()[0] == "8"
+    for wrong in ("0", "4,", "4,x", "1025", "4 8"):
+        fail(2, "--simulate-threads", result=run("plan", "hrnet_w18_small", "--simulate-threads", wrong))
+
+
 def test_bench_layers_and_chart(tmp_path):
     svg = tmp_path / "steps.svg"
     result = run("bench", "hrnet_w18_small", "--size", 32, "-d", 0.1, "--layers", "--svg", svg)
@@ -433,6 +446,10 @@ def test_odd_operands(small, tmp_path):
     fail(2, "empty", result=run("predict", "", "-m", small))
     fail(2, "x.gif", "x.png", result=run("preprocess", one, "-o", tmp_path / "x.gif"))
     fail(2, "--threshold", "0 to 1", result=run("predict", one, "-m", small, "--threshold", "50"))
+    for line in ([small, "--nonsense"], ["--nonsense", small]):
+        fail(2, "flag '--nonsense'", result=run("bench", *line))
+    fail(2, "flag '-Z'", result=run("bench", small, "-Z"))
+    fail(2, "flag '--json'", result=run("bench", small, "--json=3"))
     fail(2, "--duration", result=run("bench", small, "-d", "-1"))
     fail(2, "http://", result=run("pull", "HRNet_W18_C", "--mirror", "/some/where",
                                   env={"HRNET_CACHE": str(tmp_path)}))
