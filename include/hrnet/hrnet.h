@@ -468,6 +468,8 @@ struct hrnet_train_options {
     /** Normalisation and resizing, in the ratio of its crop_width and resize_short instead of
      *  crop_ratio; NULL: "opencv". */
     const struct hrnet_recipe *recipe;
+    int paddle;             /**< nonzero: write latest and best_model as PaddleClas does, too */
+    const char *checkpoint; /**< prefix of such files to go on from, in a fresh folder; or NULL */
 };
 HRNET_API void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct_size);
 

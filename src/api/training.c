@@ -144,6 +144,8 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .validation = o->validation,
         .root = o->root,
         .validation_root = o->validation_root,
+        .paddle = o->paddle != 0,
+        .checkpoint = o->checkpoint,
         .classes = o->classes,
         .architecture = o->architecture,
         .weights = o->weights,

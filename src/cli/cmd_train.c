@@ -20,6 +20,10 @@ static const struct hr_flag flags[] = {
     { "classes", 0, HR_FLAG_COUNT, "N", "0", 0, 16777216,
       "outputs of the network; 0: as many as the data has" },
     { "resume", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "go on from the folder's checkpoint" },
+    { "checkpoint", 0, HR_FLAG_TEXT, "PREFIX", NULL, 0, 0,
+      "go on from a run of PaddleClas: PREFIX.pdparams, .pdopt and .pdstates" },
+    { "paddle", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "write such files too: latest.pdparams, best_model.pdparams, ..." },
     { "size", 0, HR_FLAG_COUNT, "PX", "224", 29, 4096, "height and width of the input" },
     { "batch", 'b', HR_FLAG_COUNT, "N", "32", 2, 4096, "pictures a batch" },
     { "epochs", 'e', HR_FLAG_COUNT, "N", "30", 1, 1000000, "passes over the pictures" },
@@ -132,6 +136,8 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.weights = hr_arg_text(args, "weights");
     o.folder = hr_arg_text(args, "output");
     o.resume = hr_arg_switch(args, "resume");
+    o.checkpoint = hr_arg_text(args, "checkpoint");
+    o.paddle = hr_arg_switch(args, "paddle");
     o.size = (int)hr_arg_count(args, "size");
     o.batch = (int)hr_arg_count(args, "batch");
     o.epochs = (int)hr_arg_count(args, "epochs");

@@ -18,6 +18,14 @@ static enum hr_status take_device(const struct hr_config_sink *sink, const struc
     return HR_OK;
 }
 
+/* Files as PaddleClas writes them, but for those of every epoch. */
+static enum hr_status take_save_interval(const struct hr_config_sink *sink,
+                                         const struct hr_value *value, const struct hr_value *root)
+{
+    (void)root;
+    return sink->evaluates ? HR_OK : sink->give(sink->context, "paddle", "1", value);
+}
+
 static const char *weights_flag(const struct hr_config_sink *sink)
 {
     return sink->evaluates ? "model" : "weights";
@@ -346,11 +354,11 @@ static enum hr_status take_loss(const struct hr_config_sink *sink, const struct 
     }
 
 const struct hr_config_key hr_config_keys[] = {
-    { "Global.checkpoints", NULL, NULL, "None", NULL },
+    { "Global.checkpoints", "checkpoint", NULL, NULL, NULL },
     { "Global.pretrained_model", NULL, NULL, NULL, take_pretrained_model },
     { "Global.output_dir", "output", NULL, NULL, NULL },
     { "Global.device", NULL, NULL, NULL, take_device },
-    { "Global.save_interval", NULL, NULL, "", NULL },
+    { "Global.save_interval", NULL, NULL, NULL, take_save_interval },
     { "Global.eval_during_train", NULL, NULL, "True|False|None", NULL },
     { "Global.eval_interval", NULL, NULL, "1|None", NULL },
     { "Global.start_eval_epoch", NULL, NULL, "", NULL },

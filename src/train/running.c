@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/os.h"
+#include "train/paddle_run.h"
 
 #define MOMENTUM    0.9f  /* of running statistics */
 #define USUAL_BATCH 256.0 /* pictures a step that the usual rates are meant for */
@@ -299,8 +300,10 @@ static enum hr_status resume_or_start(struct hr_running *r)
     r->at = (struct hr_checkpoint){
         .best = -1.0, .best_average = -1.0, .least_loss = INFINITY, .plateau = r->schedule.plateau
     };
+    const struct hr_paddle_run paddle = { &vectors, &r->schedule.schedule, &o->optim };
     if (hr_os_kind(r->state) != HR_OS_FILE)
-        return start_weights(r);
+        return o->checkpoint ? hr_paddle_run_load(&paddle, &r->at, o->checkpoint)
+                             : start_weights(r);
     if (!o->resume)
         return hr_fail(HR_E_ARGUMENT,
                        "%s holds a training run: go on with it (resume), or name "

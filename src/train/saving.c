@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/os.h"
+#include "train/paddle_run.h"
 
 #define NAME 80
 
@@ -99,6 +100,22 @@ static enum hr_status keep_epoch(const struct hr_running *r)
     return HR_OK;
 }
 
+/* As PaddleClas names them: of all that is trained, of the average where there is one. */
+static enum hr_status save_paddle(const struct hr_running *r, bool is_best)
+{
+    static const char *const names[] = { "latest", "best_model" };
+    const struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
+    const struct hr_paddle_run run = { &vectors, &r->schedule.schedule, &r->options->optim };
+    for (size_t i = 0; i < (is_best ? 2 : 1); i++) {
+        char *prefix = NULL;
+        HR_TRY(hr_running_path(&prefix, r, names[i]));
+        const enum hr_status status = hr_paddle_run_save(&run, &r->at, prefix);
+        hr_mem_free(prefix);
+        HR_TRY(status);
+    }
+    return HR_OK;
+}
+
 enum hr_status hr_saving_epoch(const struct hr_running *r, const struct hr_saved *saved,
                                size_t count)
 {
@@ -107,6 +124,8 @@ enum hr_status hr_saving_epoch(const struct hr_running *r, const struct hr_saved
         if (saved[i].is_best)
             HR_TRY(save_model(r, saved[i].model, saved[i].best));
     }
+    if (r->options->paddle)
+        HR_TRY(save_paddle(r, saved[count - 1].is_best));
     HR_TRY(hr_saving_state(r));
     return keep_epoch(r);
 }

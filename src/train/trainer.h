@@ -14,12 +14,14 @@ struct hr_train_options {
     const char *validation_root;          /* NULL: root */
     int classes;                          /* of the network; 0: as many as the data has */
     const char *architecture;
-    const char *weights; /* to start from, a head of other classes is replaced; NULL: random */
-    bool replace_head;   /* and so is one of as many */
-    const char *folder;  /* of the run: checkpoints go there */
-    bool resume;         /* go on from the folder's checkpoint */
-    int size;            /* height and width of the network's input */
-    int test_size;       /* the same when it is evaluated; 0: size */
+    const char *weights;    /* to start from, a head of other classes is replaced; NULL: random */
+    bool replace_head;      /* and so is one of as many */
+    const char *folder;     /* of the run: checkpoints go there */
+    bool resume;            /* go on from the folder's checkpoint */
+    bool paddle;            /* write Paddle's files too: latest.pdparams, .pdopt, .pdstates ... */
+    const char *checkpoint; /* prefix of such files to go on from, in a fresh folder; or NULL */
+    int size;               /* height and width of the network's input */
+    int test_size;          /* the same when it is evaluated; 0: size */
     const struct hr_recipe *recipe; /* all but its sizes count, and crop_width / resize_short
                                        instead of crop_ratio; NULL: "opencv" */
     double crop_ratio; /* of that size and the shorter side that pictures are resized to */
