@@ -48,7 +48,8 @@ target_link_libraries(hrnet_program PRIVATE hrnet_config hrnet_inner hrnet_serve
 if(HRNET_CURL)
   target_link_libraries(hrnet_program PRIVATE PkgConfig::CURL)
 endif()
-target_compile_definitions(hrnet_program PRIVATE HRNET_CURL=$<BOOL:${HRNET_CURL}>)
+target_compile_definitions(hrnet_program PRIVATE HRNET_CURL=$<BOOL:${HRNET_CURL}>
+  HRNET_SERVE=$<BOOL:${HRNET_SERVE}>)
 
 # Manual pages and completion, written by the program from its own flag tables.
 if(NOT CMAKE_CROSSCOMPILING)

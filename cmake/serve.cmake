@@ -15,6 +15,12 @@ add_custom_command(OUTPUT ${descriptors}.c
   DEPENDS ${served_files} ${CMAKE_SOURCE_DIR}/cmake/descriptors.cmake VERBATIM)
 
 file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.c)
+if(NOT HRNET_SERVE) # what the client needs stays
+  list(FILTER serve_sources EXCLUDE REGEX "/(http|server)\\.c$")
+endif()
 add_library(hrnet_serve STATIC ${serve_sources} ${descriptors}.c $<TARGET_OBJECTS:hrnet_serve_messages>)
 add_dependencies(hrnet_serve hrnet_messages)
 target_link_libraries(hrnet_serve PUBLIC hrnet_inner PkgConfig::NGHTTP2 PkgConfig::GNUTLS)
+if(HRNET_SERVE)
+  target_link_libraries(hrnet_serve PUBLIC PkgConfig::MICROHTTPD)
+endif()

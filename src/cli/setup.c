@@ -203,15 +203,13 @@ static struct hrnet_model_options options_of(const struct hr_args *args)
     return options;
 }
 
-int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *operand,
-                   bool synthetic)
+hrnet_status hr_setup_open(hrnet_model **out, const struct hr_args *args, const char *model,
+                           bool synthetic, int *code)
 {
-    const char *model = operand ? operand : hr_arg_text(args, "model");
     const char *weights = hr_arg_text(args, "weights");
     struct hrnet_model_options options = options_of(args);
     struct hrnet_zoo_entry entry;
     struct hr_text path = { 0 };
-    int code = -1;
     if (model && strncmp(model, "synthetic:", 10) == 0) {
         model += 10;
         synthetic = true;
@@ -223,13 +221,22 @@ int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *op
     }
     if (status == HRNET_OK && synthetic && !weights && !hr_cache_is_path(model) &&
         hrnet_zoo_find(model, &entry) == HRNET_OK) {
-        status = open_model(out, model, true, &options, args, &code);
+        status = open_model(out, model, true, &options, args, code);
     } else if (status == HRNET_OK) {
         status = (hrnet_status)hr_cache_resolve(&path, weights ? weights : model);
         if (status == HRNET_OK)
-            status = open_model(out, path.data, false, &options, args, &code);
+            status = open_model(out, path.data, false, &options, args, code);
     }
     hr_text_fini(&path);
+    return status;
+}
+
+int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *operand,
+                   bool synthetic)
+{
+    int code = -1;
+    const hrnet_status status =
+        hr_setup_open(out, args, operand ? operand : hr_arg_text(args, "model"), synthetic, &code);
     if (code >= 0)
         return code;
     return status == HRNET_OK ? -1 : hr_report((int)status);

@@ -18,6 +18,10 @@ extern const struct hr_flag hr_model_flag[];    /* -m */
  * mean.  A known architecture without weights is made with synthetic ones if `synthetic`. */
 int hr_setup_model(hrnet_model **out, const struct hr_args *args, const char *operand,
                    bool synthetic);
+/* The same without printing, for a program that goes on.  *code becomes the exit code of a usage
+ * error, which was printed nevertheless; else it stays. */
+hrnet_status hr_setup_open(hrnet_model **out, const struct hr_args *args, const char *model,
+                           bool synthetic, int *code);
 /* The recipe of the flags over `base`. */
 int hr_setup_recipe(struct hrnet_recipe *out, const struct hr_args *args,
                     const struct hrnet_recipe *base);

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The bounded queues: who gets in, who is taken out early, who is told. */
+#include "serve/batcher.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/pool.h"
+#include "serve/batch_state.h"
+
+/* ---- Lists ---- */
+
+void hr_item_list_push(struct hr_item_list *list, struct hr_item *item)
+{
+    item->next = NULL;
+    item->previous = list->last;
+    if (list->last)
+        list->last->next = item;
+    else
+        list->first = item;
+    list->last = item;
+    list->count++;
+}
+
+void hr_item_list_remove(struct hr_item_list *list, struct hr_item *item)
+{
+    if (item->previous)
+        item->previous->next = item->next;
+    else
+        list->first = item->next;
+    if (item->next)
+        item->next->previous = item->previous;
+    else
+        list->last = item->previous;
+    list->count--;
+}
+
+void hr_batch_wait(struct hr_batcher *b, struct hr_item *item, uint64_t now_ns)
+{
+    struct hr_lane *lane = item->lane;
+    item->stage = HR_ITEM_WAITING;
+    item->since_ns = now_ns;
+    hr_item_list_push(&lane->waiting, item);
+    if (!lane->listed) {
+        lane->listed = true;
+        lane->next_listed = b->listed;
+        b->listed = lane;
+    }
+    pthread_cond_signal(&b->work);
+}
+
+void hr_batch_unwait(struct hr_batcher *b, struct hr_item *item)
+{
+    struct hr_lane *lane = item->lane;
+    hr_item_list_remove(&lane->waiting, item);
+    if (lane->waiting.count > 0)
+        return;
+    struct hr_lane **at = &b->listed;
+    while (*at != lane)
+        at = &(*at)->next_listed;
+    *at = lane->next_listed;
+    lane->listed = false;
+}
+
+void hr_batch_free_slot(struct hr_batcher *b, struct hr_item *item)
+{
+    if (!item->slot)
+        return;
+    item->lane->slots[item->lane->free_slots++] = item->slot;
+    item->slot = NULL;
+    pthread_cond_signal(&b->decode);
+}
+
+/* ---- Ends ---- */
+
+static void count_end(const struct hr_item *item, uint64_t now_ns)
+{
+    struct hr_model_stats *stats = &item->request->served->stats;
+    const uint64_t ns = now_ns - item->request->begin_ns;
+    struct timespec wall;
+    if (item->status == HR_OK) {
+        clock_gettime(CLOCK_REALTIME, &wall);
+        atomic_fetch_add(&stats->success_count, 1);
+        atomic_fetch_add(&stats->success_ns, ns);
+        atomic_store(&stats->last_ms,
+                     (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000);
+        hr_durations_add(&stats->queue, item->queue_ns);
+        hr_durations_add(&stats->request, ns);
+        if (item->decode_ns)
+            hr_durations_add(&stats->decode, item->decode_ns);
+    } else if (item->status == HR_E_CANCELLED) {
+        atomic_fetch_add(&stats->cancel_count, 1);
+    } else {
+        atomic_fetch_add(&stats->fail_count, 1);
+        atomic_fetch_add(&stats->fail_ns, ns);
+    }
+}
+
+void hr_batch_finish(struct hr_batcher *b, struct hr_item *item, enum hr_status status,
+                     const char *message, struct hr_request **done)
+{
+    struct hr_request *request = item->request;
+    const uint64_t now_ns = hr_os_now_ns();
+    hr_batch_free_slot(b, item);
+    item->stage = HR_ITEM_DONE;
+    item->status = status;
+    snprintf(item->message, sizeof item->message, "%s", status == HR_OK ? "" : message);
+    item->lane->users--;
+    item->lane->used_ns = now_ns;
+    b->items--;
+    count_end(item, now_ns);
+    if (--request->pending == 0) {
+        request->next_done = *done;
+        *done = request;
+    }
+}
+
+void hr_batch_call_done(struct hr_request *done)
+{
+    while (done) {
+        struct hr_request *next = done->next_done;
+        done->done(done);
+        done = next;
+    }
+}
+
+const struct hr_item *hr_request_failure(const struct hr_request *request)
+{
+    for (size_t i = 0; i < request->count; i++)
+        if (request->items[i].status != HR_OK)
+            return &request->items[i];
+    return NULL;
+}
+
+static const char *end_text(enum hr_status why)
+{
+    return why == HR_E_DEADLINE ? "the deadline passed before the answer was begun"
+           : why == HR_E_BUSY   ? "the server is stopping"
+                                : "the request was cancelled";
+}
+
+enum hr_status hr_batch_verdict(const struct hr_item *item, uint64_t now_ns, const char **message)
+{
+    const struct hr_request *request = item->request;
+    enum hr_status status = request->cancelled;
+    if (status == HR_OK && request->deadline_ns && now_ns >= request->deadline_ns)
+        status = HR_E_DEADLINE;
+    *message = end_text(status);
+    return status;
+}
+
+/* Ends an item that waits; one in somebody's hands ends when that thread asks for the verdict. */
+static void end_queued(struct hr_batcher *b, struct hr_item *item, enum hr_status why,
+                       struct hr_request **done)
+{
+    if (item->stage == HR_ITEM_ENCODED)
+        hr_item_list_remove(&b->encoded, item);
+    else if (item->stage == HR_ITEM_WAITING)
+        hr_batch_unwait(b, item);
+    else
+        return;
+    hr_batch_finish(b, item, why, end_text(why), done);
+}
+
+static void end_request(struct hr_batcher *b, struct hr_request *request, enum hr_status why,
+                        struct hr_request **done)
+{
+    request->cancelled = why;
+    for (size_t i = 0, count = request->count; i < count && request->pending > 0; i++)
+        end_queued(b, &request->items[i], why, done);
+}
+
+void hr_batcher_cancel(struct hr_batcher *b, struct hr_request *request, enum hr_status why)
+{
+    struct hr_request *done = NULL;
+    pthread_mutex_lock(&b->mutex);
+    if (request->pending > 0)
+        end_request(b, request, why, &done);
+    pthread_mutex_unlock(&b->mutex);
+    hr_batch_call_done(done);
+}
+
+/* ---- Deadlines ---- */
+
+void hr_batch_sleep(struct hr_batcher *b, pthread_cond_t *condition, uint64_t until_ns)
+{
+    const struct timespec until = { (time_t)(until_ns / 1000000000),
+                                    (long)(until_ns % 1000000000) };
+    if (until_ns == UINT64_MAX)
+        pthread_cond_wait(condition, &b->mutex);
+    else
+        pthread_cond_timedwait(condition, &b->mutex, &until);
+}
+
+/* Ends the overdue of a queue; remembers the next deadline. */
+static void end_overdue(struct hr_batcher *b, struct hr_item *item, uint64_t now_ns,
+                        struct hr_request **done)
+{
+    for (struct hr_item *next; item; item = next) {
+        const uint64_t deadline_ns = item->request->deadline_ns;
+        next = item->next;
+        if (deadline_ns && now_ns >= deadline_ns)
+            end_queued(b, item, HR_E_DEADLINE, done);
+        else if (deadline_ns && deadline_ns < b->next_deadline_ns)
+            b->next_deadline_ns = deadline_ns;
+    }
+}
+
+void *hr_batch_clock(void *argument)
+{
+    struct hr_batcher *b = ((struct hr_batch_thread *)argument)->batcher;
+    pthread_mutex_lock(&b->mutex);
+    while (!b->stopping) {
+        struct hr_request *done = NULL;
+        const uint64_t now_ns = hr_os_now_ns();
+        b->next_deadline_ns = UINT64_MAX;
+        end_overdue(b, b->encoded.first, now_ns, &done);
+        for (struct hr_lane *lane = b->listed, *next; lane; lane = next) {
+            next = lane->next_listed; /* ending the last item takes the lane off the list */
+            end_overdue(b, lane->waiting.first, now_ns, &done);
+        }
+        if (done) {
+            pthread_mutex_unlock(&b->mutex);
+            hr_batch_call_done(done);
+            pthread_mutex_lock(&b->mutex);
+        } else {
+            hr_batch_sleep(b, &b->clock, b->next_deadline_ns);
+        }
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return NULL;
+}
+
+/* ---- Getting in ---- */
+
+/* The lane of that size: there, or made in the place of one that nobody uses. */
+static enum hr_status find_lane(struct hr_served *served, int height, int width,
+                                struct hr_lane **out)
+{
+    size_t oldest = 0;
+    struct hr_lane *made = NULL;
+    for (size_t i = 0; i < served->lane_count; i++) {
+        struct hr_lane *lane = served->lanes[i];
+        if (lane->height == height && lane->width == width) {
+            *out = lane;
+            return HR_OK;
+        }
+        if (i > 0 && lane->users == 0 &&
+            (oldest == 0 || lane->used_ns < served->lanes[oldest]->used_ns))
+            oldest = i;
+    }
+    const size_t place = served->lane_count < HR_MOST_LANES ? served->lane_count : oldest;
+    if (place == 0)
+        return hr_fail(HR_E_BUSY, "inputs of too many sizes are being computed");
+    HR_TRY(hr_lane_create_beside(&made, served->lanes[0], height, width));
+    if (place < served->lane_count)
+        hr_lane_destroy(served->lanes[place]);
+    else
+        served->lane_count++;
+    served->lanes[place] = made;
+    *out = made;
+    return HR_OK;
+}
+
+static enum hr_status find_lanes(struct hr_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        struct hr_item *item = &request->items[i];
+        item->lane = request->served->lanes[0];
+        if (item->x)
+            HR_TRY(find_lane(request->served, item->height, item->width, &item->lane));
+        item->lane->used_ns = hr_os_now_ns();
+    }
+    return HR_OK;
+}
+
+static uint64_t expected_wait_ns(const struct hr_batcher *b, const struct hr_lane *lane,
+                                 size_t more)
+{
+    return hr_lane_expect_ns(lane, b->items + more) / b->options.workers;
+}
+
+static enum hr_status check_room(struct hr_batcher *b, const struct hr_request *request)
+{
+    const struct hr_lane *own = request->served->lanes[0];
+    if (b->stopping)
+        return hr_fail(HR_E_BUSY, "the server is stopping");
+    if (request->count > b->options.queue_items - b->items)
+        return hr_fail(HR_E_BUSY, "the queue is full: %zu of %zu places are taken", b->items,
+                       b->options.queue_items);
+    if (request->deadline_ns && b->items > 0 &&
+        hr_os_now_ns() + expected_wait_ns(b, own, 0) > request->deadline_ns)
+        return hr_fail(HR_E_BUSY, "the queue is too long for the deadline");
+    return HR_OK;
+}
+
+static void enqueue(struct hr_batcher *b, struct hr_item *item, uint64_t now_ns)
+{
+    item->lane->users++;
+    b->items++;
+    if (item->x) {
+        hr_batch_wait(b, item, now_ns);
+        return;
+    }
+    item->stage = HR_ITEM_ENCODED;
+    item->since_ns = now_ns;
+    hr_item_list_push(&b->encoded, item);
+    pthread_cond_signal(&b->decode);
+}
+
+enum hr_status hr_batcher_submit(struct hr_batcher *b, struct hr_request *request)
+{
+    const uint64_t now_ns = hr_os_now_ns();
+    pthread_mutex_lock(&b->mutex);
+    enum hr_status status = check_room(b, request);
+    if (status == HR_OK)
+        status = find_lanes(request);
+    if (status == HR_OK) {
+        request->pending = request->count;
+        request->cancelled = HR_OK;
+        request->begin_ns = now_ns;
+        for (size_t i = 0; i < request->count; i++) {
+            request->items[i].request = request;
+            enqueue(b, &request->items[i], now_ns);
+        }
+        if (request->deadline_ns && request->deadline_ns < b->next_deadline_ns)
+            pthread_cond_signal(&b->clock);
+    } else {
+        atomic_fetch_add(&request->served->stats.reject_count, 1);
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return status;
+}
+
+size_t hr_batcher_load(struct hr_batcher *b)
+{
+    pthread_mutex_lock(&b->mutex);
+    const size_t items = b->items;
+    pthread_mutex_unlock(&b->mutex);
+    return items;
+}
+
+double hr_batcher_wait_seconds(struct hr_batcher *b, const struct hr_served *served)
+{
+    pthread_mutex_lock(&b->mutex);
+    const uint64_t ns = expected_wait_ns(b, served->lanes[0], 1);
+    pthread_mutex_unlock(&b->mutex);
+    return 1e-9 * (double)ns;
+}
+
+/* ---- Waiting for an answer ---- */
+
+struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+    bool done;
+};
+
+static void wake(struct hr_request *request)
+{
+    struct waiter *w = request->context;
+    pthread_mutex_lock(&w->mutex);
+    w->done = true;
+    pthread_cond_signal(&w->condition);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* True when done within the time. */
+static bool wait_some(struct waiter *w, uint64_t ns)
+{
+    const uint64_t until_ns = hr_os_now_ns() + ns;
+    const struct timespec until = { (time_t)(until_ns / 1000000000),
+                                    (long)(until_ns % 1000000000) };
+    pthread_mutex_lock(&w->mutex);
+    while (!w->done && hr_os_now_ns() < until_ns)
+        pthread_cond_timedwait(&w->condition, &w->mutex, &until);
+    const bool done = w->done;
+    pthread_mutex_unlock(&w->mutex);
+    return done;
+}
+
+enum hr_status hr_batcher_run(struct hr_batcher *b, struct hr_request *request,
+                              hr_client_gone *gone, void *context)
+{
+    struct waiter w = { .done = false };
+    bool asked = true;
+    pthread_mutex_init(&w.mutex, NULL);
+    init_condition(&w.condition);
+    request->done = wake;
+    request->context = &w;
+    const enum hr_status status = hr_batcher_submit(b, request);
+    while (status == HR_OK && !wait_some(&w, 20000000))
+        if (asked && gone && gone(context)) {
+            hr_batcher_cancel(b, request, HR_E_CANCELLED);
+            asked = false;
+        }
+    pthread_cond_destroy(&w.condition);
+    pthread_mutex_destroy(&w.mutex);
+    return status;
+}
+
+/* ---- Its own life ---- */
+
+static enum hr_status start(struct hr_batcher *b, void *(*fn)(void *), unsigned index)
+{
+    struct hr_batch_thread *t = &b->threads[b->thread_count];
+    t->batcher = b;
+    t->index = index;
+    if (hr_thread_start(&t->thread, fn, t) != 0)
+        return hr_fail(HR_E_MEMORY, "no thread can be started");
+    b->thread_count++;
+    return HR_OK;
+}
+
+enum hr_status hr_batcher_create(struct hr_batcher **out, const struct hr_batcher_options *options)
+{
+    struct hr_batcher *b = hr_mem_alloc(1, sizeof *b);
+    if (!b)
+        return HR_E_MEMORY;
+    b->options = *options;
+    b->next_deadline_ns = UINT64_MAX;
+    pthread_mutex_init(&b->mutex, NULL);
+    init_condition(&b->work);
+    init_condition(&b->decode);
+    init_condition(&b->clock);
+    b->threads = hr_mem_alloc(options->workers + options->decoders + 1, sizeof *b->threads);
+    enum hr_status status = b->threads ? start(b, hr_batch_clock, 0) : HR_E_MEMORY;
+    for (unsigned i = 0; i < options->workers && status == HR_OK; i++)
+        status = start(b, hr_batch_worker, i);
+    for (unsigned i = 0; i < options->decoders && status == HR_OK; i++)
+        status = start(b, hr_batch_decoder, i);
+    if (status != HR_OK) {
+        hr_batcher_stop(b);
+        hr_batcher_destroy(b);
+        return status;
+    }
+    *out = b;
+    return HR_OK;
+}
+
+void hr_batcher_stop(struct hr_batcher *b)
+{
+    struct hr_request *done = NULL;
+    pthread_mutex_lock(&b->mutex);
+    b->stopping = true;
+    while (b->encoded.first)
+        end_request(b, b->encoded.first->request, HR_E_BUSY, &done);
+    while (b->listed)
+        end_request(b, b->listed->waiting.first->request, HR_E_BUSY, &done);
+    pthread_cond_broadcast(&b->work);
+    pthread_cond_broadcast(&b->decode);
+    pthread_cond_broadcast(&b->clock);
+    pthread_mutex_unlock(&b->mutex);
+    hr_batch_call_done(done);
+    for (unsigned i = 0; i < b->thread_count; i++)
+        pthread_join(b->threads[i].thread, NULL);
+    b->thread_count = 0;
+}
+
+void hr_batcher_destroy(struct hr_batcher *b)
+{
+    if (!b)
+        return;
+    hr_mem_free(b->threads);
+    pthread_cond_destroy(&b->work);
+    pthread_cond_destroy(&b->decode);
+    pthread_cond_destroy(&b->clock);
+    pthread_mutex_destroy(&b->mutex);
+    hr_mem_free(b);
+}

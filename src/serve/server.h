@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The whole server: starts listeners, loads models, obeys signals, drains. */
+#ifndef HR_SERVE_SERVER_H
+#define HR_SERVE_SERVER_H
+
+#include <stdbool.h>
+
+#include "serve/gate.h"
+#include "serve/http.h"
+#include "serve/service.h"
+
+struct hr_server_options {
+    struct hr_http_options http;
+    struct hr_limits limits;
+    struct hr_registry_options registry;
+    struct hr_batcher_options batcher;
+    struct hr_gate_options gate;
+    const char *log_path;    /* as hr_observe_create has it */
+    const char *cors_origin; /* or NULL */
+    bool may_load, triton_metrics;
+    double drain_seconds;  /* after SIGTERM: not ready, but still answering */
+    double finish_seconds; /* then: what is left may take so long */
+    /* Called when the models are loaded and requests are answered. */
+    void (*ready)(void *context, uint16_t http_port);
+    void *context;
+};
+
+/* Runs until SIGTERM or SIGINT, which must be the only threads' business: call it before others
+ * start.  SIGHUP reloads certificates, tokens and models.  HR_OK after a drain. */
+enum hr_status hr_server_run(const struct hr_server_options *options) HR_WARN_UNUSED;
+
+#endif
