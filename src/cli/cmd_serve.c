@@ -18,6 +18,9 @@ static const struct hr_flag flags[] = {
     { "public", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "allow a --host that other machines can reach" },
     { "port", 'p', HR_FLAG_COUNT, "N", "8000", 0, 65535, "of HTTP; 0: any free one" },
+    { "grpc-port", 0, HR_FLAG_COUNT, "N", NULL, 0, 65535,
+      "of gRPC; 0: any free one (default: the one above --port)" },
+    { "no-grpc", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "HTTP only" },
     { "repository", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
       "serve every FOLDER/MODEL/VERSION/file" },
     { "allow-load", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
@@ -174,14 +177,31 @@ static struct hr_lane_options lanes_of(const struct hr_args *args)
     };
 }
 
-static void say_ready(void *context, uint16_t port)
+static void say_address(const struct hr_args *args, const char *scheme, uint16_t port)
 {
-    const struct hr_args *args = context;
     const char *host = hr_arg_text(args, "host");
     const bool v6 = strchr(host, ':') != NULL;
-    printf("listening on %s://%s%s%s:%u\n", hr_arg_text(args, "tls-certificate") ? "https" : "http",
+    printf(" %s%s://%s%s%s:%u", scheme, hr_arg_text(args, "tls-certificate") ? "s" : "",
            v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+static void say_ready(void *context, uint16_t port, uint16_t grpc_port)
+{
+    printf("listening on");
+    say_address(context, "http", port);
+    if (grpc_port)
+        say_address(context, "grpc", grpc_port);
+    printf("\n");
     fflush(stdout);
+}
+
+/* Port 0 is any free one; the one above that as well. */
+static uint16_t grpc_port_of(const struct hr_args *args)
+{
+    const int64_t port = hr_arg_count(args, "port");
+    if (hr_arg_text(args, "grpc-port"))
+        return (uint16_t)hr_arg_count(args, "grpc-port");
+    return (uint16_t)(port ? port + 1 : 0);
 }
 
 static void fill_options(struct hr_server_options *o, struct models *models,
@@ -192,6 +212,8 @@ static void fill_options(struct hr_server_options *o, struct models *models,
                   .port = (uint16_t)hr_arg_count(args, "port"),
                   .certificate_file = hr_arg_text(args, "tls-certificate"),
                   .key_file = hr_arg_text(args, "tls-key") },
+        .use_grpc = !hr_arg_switch(args, "no-grpc"),
+        .grpc_port = grpc_port_of(args),
         .limits = limits_of(args),
         .registry = { .sources = models->sources,
                       .source_count = models->count,
@@ -255,7 +277,7 @@ const struct hr_command hr_command_serve = {
     .name = "serve",
     .operands = "[[NAME[:VERSION]=]MODEL...]",
     .takes = HR_FLAG_MODEL,
-    .summary = "answer requests over HTTP",
+    .summary = "answer requests over HTTP and gRPC",
     .examples = "hrnet serve HRNet_W18_C_ssld          # then open http://127.0.0.1:8000\n"
                 "curl --data-binary @cat.jpg http://127.0.0.1:8000/v1/classify\n"
                 "hrnet serve cats=cats.safetensors dogs:3=dogs.onnx --port 9000\n"

@@ -3,6 +3,7 @@
 #include "serve/grpc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -79,7 +80,7 @@ static void accept_some(struct hr_grpc *server)
         if (!may_come(server, peer))
             close(fd);
         else
-            (void)!hr_grpc_connection_open(server, fd, peer);
+            (void)!hr_grpc_connection_open(server, fd, peer, &address);
     }
 }
 
@@ -94,6 +95,7 @@ static void run_posts(struct hr_grpc *server)
     pthread_mutex_unlock(&server->mutex);
     while (post) {
         struct hr_grpc_post *next = post->next; /* run() may free it */
+        server->expected--;
         post->run(post);
         post = next;
     }
@@ -199,7 +201,13 @@ static void *loop(void *argument)
     for (struct hr_grpc_connection *c = server->connections; c; c = c->next)
         hr_grpc_connection_kill(c);
     settle(server);
-    run_posts(server);
+    while (server->expected > 0) {
+        pthread_mutex_lock(&server->mutex);
+        while (!server->posts)
+            pthread_cond_wait(&server->posted, &server->mutex);
+        pthread_mutex_unlock(&server->mutex);
+        run_posts(server);
+    }
     return NULL;
 }
 
@@ -224,6 +232,7 @@ static void destroy(struct hr_grpc *server)
     hr_credentials_release(server->credentials);
     pthread_mutex_destroy(&server->mutex);
     pthread_cond_destroy(&server->empty);
+    pthread_cond_destroy(&server->posted);
     hr_mem_free(server->piece);
     hr_mem_free(server);
 }
@@ -238,7 +247,7 @@ static enum hr_status open_loop(struct hr_grpc *server)
         return HR_E_MEMORY;
     server->poll = epoll_create1(EPOLL_CLOEXEC);
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (server->poll < 0 || server->wake < 0 ||
+    if (server->poll < 0 || server->wake < 0 || fcntl(server->listener, F_SETFL, O_NONBLOCK) != 0 ||
         epoll_ctl(server->poll, EPOLL_CTL_ADD, server->listener, &listening) != 0 ||
         epoll_ctl(server->poll, EPOLL_CTL_ADD, server->wake, &waking) != 0 ||
         hr_thread_start(&server->thread, loop, server) != 0)
@@ -263,6 +272,7 @@ enum hr_status hr_grpc_start(struct hr_grpc **out, int listener,
     server->posts_end = &server->posts;
     pthread_mutex_init(&server->mutex, NULL);
     pthread_cond_init(&server->empty, NULL);
+    pthread_cond_init(&server->posted, NULL);
     const enum hr_status status = open_loop(server);
     if (status == HR_OK)
         *out = server;
@@ -280,14 +290,25 @@ void hr_grpc_set_credentials(struct hr_grpc *server, struct hr_credentials *cred
     hr_credentials_release(old);
 }
 
+void hr_grpc_post_expect(struct hr_grpc *server)
+{
+    server->expected++;
+}
+
+void hr_grpc_post_forget(struct hr_grpc *server)
+{
+    server->expected--;
+}
+
 void hr_grpc_post(struct hr_grpc *server, struct hr_grpc_post *post)
 {
     post->next = NULL;
     pthread_mutex_lock(&server->mutex);
     *server->posts_end = post;
     server->posts_end = &post->next;
+    pthread_cond_signal(&server->posted);
+    wake(server); /* under the lock: behind it the server may be gone */
     pthread_mutex_unlock(&server->mutex);
-    wake(server);
 }
 
 void hr_grpc_drain(struct hr_grpc *server)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/bytes.h"
 #include "base/compiler.h"
@@ -18,17 +19,26 @@
 #include "serve/link.h"
 
 /* Codes of gRPC that no status of ours has. */
-#define HR_GRPC_UNKNOWN         2
-#define HR_GRPC_UNIMPLEMENTED   12
-#define HR_GRPC_UNAVAILABLE     14
-#define HR_GRPC_UNAUTHENTICATED 16
+#define HR_GRPC_UNKNOWN           2
+#define HR_GRPC_PERMISSION_DENIED 7
+#define HR_GRPC_EXHAUSTED         8
+#define HR_GRPC_UNIMPLEMENTED     12
+#define HR_GRPC_UNAVAILABLE       14
+#define HR_GRPC_UNAUTHENTICATED   16
 
 struct hr_grpc;      /* a running server */
 struct hr_grpc_call; /* one request, or one stream of them */
 
+enum hr_grpc_flags {
+    HR_GRPC_STREAM =
+        1,            /* any number of messages in; else exactly one, told after the client's end */
+    HR_GRPC_OPEN = 2, /* this and the next are for options.admit(): needs no token */
+    HR_GRPC_EARLY = 4, /* answers while models are loading */
+};
+
 struct hr_grpc_method {
     const char *path; /* "/grpc.health.v1.Health/Check" */
-    bool stream;      /* any number of messages in; else exactly one, told after the client's end */
+    unsigned flags;
     /* A message, which may be moved out (and zeroed). */
     void (*message)(struct hr_grpc_call *call, struct hr_buffer *message);
     /* Streams: the client sends no more.  NULL: finishes the call. */
@@ -70,8 +80,8 @@ void hr_grpc_set_credentials(struct hr_grpc *server, struct hr_credentials *cred
 void hr_grpc_drain(struct hr_grpc *server);
 /* Waits until no connection is left, after drain; false if some are after `seconds`. */
 bool hr_grpc_wait(struct hr_grpc *server, double seconds);
-/* Ends what is there: calls get their gone().  Whoever works for a call on another thread must have
- * posted before.  NULL is allowed. */
+/* Ends what is there: calls get their gone(); waits for the posts that are expected.  NULL is
+ * allowed. */
 void hr_grpc_stop(struct hr_grpc *server);
 
 struct hr_grpc_counts {
@@ -85,6 +95,10 @@ struct hr_grpc_post {
     void (*run)(struct hr_grpc_post *post);
     struct hr_grpc_post *next; /* the server's */
 };
+/* On the server's thread, before another is given work that ends with a post: one is to be
+ * expected; or, when that came to nothing, none. */
+void hr_grpc_post_expect(struct hr_grpc *server);
+void hr_grpc_post_forget(struct hr_grpc *server);
 /* run() will be called on the server's thread.  The post must live until then.  Any thread. */
 void hr_grpc_post(struct hr_grpc *server, struct hr_grpc_post *post);
 
@@ -102,7 +116,11 @@ void **hr_grpc_call_state(struct hr_grpc_call *call);
 const char *hr_grpc_call_path(const struct hr_grpc_call *call);
 /* A header's value ("authorization"), or NULL.  Names are lower case. */
 const char *hr_grpc_call_header(const struct hr_grpc_call *call, const char *name);
-const char *hr_grpc_call_peer(const struct hr_grpc_call *call); /* "192.0.2.1" */
+const char *hr_grpc_call_peer(const struct hr_grpc_call *call);               /* "192.0.2.1" */
+const struct sockaddr *hr_grpc_call_address(const struct hr_grpc_call *call); /* NULL: it is over */
+unsigned hr_grpc_call_flags(const struct hr_grpc_call *call);                 /* of its method */
+uint64_t hr_grpc_call_bytes_in(const struct hr_grpc_call *call);
+uint64_t hr_grpc_call_bytes_out(const struct hr_grpc_call *call);
 /* Of grpc-timeout and the server's own limit, on hr_os_now_ns(); 0: none. */
 uint64_t hr_grpc_call_deadline_ns(const struct hr_grpc_call *call);
 uint64_t hr_grpc_call_begin_ns(const struct hr_grpc_call *call);

@@ -88,6 +88,26 @@ const char *hr_grpc_call_peer(const struct hr_grpc_call *call)
     return call->connection ? call->connection->peer : "";
 }
 
+const struct sockaddr *hr_grpc_call_address(const struct hr_grpc_call *call)
+{
+    return call->connection ? (const struct sockaddr *)&call->connection->address : NULL;
+}
+
+unsigned hr_grpc_call_flags(const struct hr_grpc_call *call)
+{
+    return call->method ? call->method->flags : 0;
+}
+
+uint64_t hr_grpc_call_bytes_in(const struct hr_grpc_call *call)
+{
+    return call->bytes_in;
+}
+
+uint64_t hr_grpc_call_bytes_out(const struct hr_grpc_call *call)
+{
+    return call->bytes_out;
+}
+
 uint64_t hr_grpc_call_deadline_ns(const struct hr_grpc_call *call)
 {
     return call->deadline_ns;
@@ -186,6 +206,7 @@ void hr_grpc_send(struct hr_grpc_call *call, const void *data, size_t size)
     hr_frame_prefix(prefix, size);
     hr_buffer_put(&call->out, prefix, sizeof prefix);
     hr_buffer_put(&call->out, data, size);
+    call->bytes_out += sizeof prefix + size;
     if (call->out.status != HR_OK) {
         nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream,
                                   NGHTTP2_INTERNAL_ERROR);
@@ -277,7 +298,7 @@ static enum hr_status read_deadline(struct hr_grpc_call *call)
     uint64_t ns = UINT64_MAX;
     if (timeout)
         HR_TRY(hr_grpc_timeout_parse(timeout, &ns));
-    if (longest > 0 && !call->method->stream && (double)ns > 1e9 * longest)
+    if (longest > 0 && !(call->method->flags & HR_GRPC_STREAM) && (double)ns > 1e9 * longest)
         ns = (uint64_t)(1e9 * longest);
     if (ns < UINT64_MAX - call->begin_ns)
         call->deadline_ns = call->begin_ns + ns;
@@ -346,7 +367,7 @@ static enum hr_status deliver(struct hr_grpc_call *call)
     hr_frames_next(&call->frames);
     call->message_ns = 0;
     uncount(call);
-    if (call->method->stream) {
+    if ((call->method->flags & HR_GRPC_STREAM)) {
         call->method->message(call, &message);
     } else if (call->has_message) {
         hr_buffer_fini(&message);
@@ -363,6 +384,7 @@ static enum hr_status deliver(struct hr_grpc_call *call)
 void hr_grpc_call_data(struct hr_grpc_call *call, const uint8_t *data, size_t size)
 {
     enum hr_status status = HR_OK;
+    call->bytes_in += size;
     while (size > 0 && status == HR_OK && !hr_grpc_call_over(call)) {
         size_t used = 0;
         bool complete = false;
@@ -391,7 +413,7 @@ void hr_grpc_call_remote_end(struct hr_grpc_call *call)
     if (hr_frames_open(&call->frames)) {
         hr_message_set("the request ends inside a message");
         abandon(call, HR_E_FORMAT);
-    } else if (call->method->stream) {
+    } else if ((call->method->flags & HR_GRPC_STREAM)) {
         if (call->method->end)
             call->method->end(call);
         else
@@ -453,7 +475,8 @@ uint64_t hr_grpc_call_sweep(struct hr_grpc_call *call, uint64_t now_ns)
         }
     }
     if (!call->finished && call->message_ns && !call->paused &&
-        (!call->method || !call->method->stream || hr_frames_open(&call->frames)) &&
+        (!call->method || !(call->method->flags & HR_GRPC_STREAM) ||
+         hr_frames_open(&call->frames)) &&
         hr_grpc_passed(call->message_ns, limit, now_ns, &next)) {
         hr_message_set("the request did not come within %.0f seconds", limit);
         abandon(call, HR_E_DEADLINE);

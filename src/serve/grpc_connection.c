@@ -143,7 +143,8 @@ static enum hr_status greet(struct hr_grpc_connection *c)
     return HR_OK;
 }
 
-enum hr_status hr_grpc_connection_open(struct hr_grpc *server, int fd, const char *peer)
+enum hr_status hr_grpc_connection_open(struct hr_grpc *server, int fd, const char *peer,
+                                       const struct sockaddr_storage *address)
 {
     struct hr_grpc_connection *c = hr_mem_alloc(1, sizeof *c);
     struct hr_link link;
@@ -158,7 +159,9 @@ enum hr_status hr_grpc_connection_open(struct hr_grpc *server, int fd, const cha
         hr_mem_free(c);
         return status == HR_OK ? HR_E_MEMORY : status;
     }
-    *c = (struct hr_grpc_connection){ .server = server, .link = link, .events = EPOLLIN };
+    *c = (struct hr_grpc_connection){
+        .server = server, .link = link, .events = EPOLLIN, .address = *address
+    };
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     c->begin_ns = c->read_ns = c->write_ns = c->calls_ns = hr_os_now_ns();
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };

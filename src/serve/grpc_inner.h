@@ -35,7 +35,7 @@ struct hr_grpc_call {
     bool has_message, remote_end, paused;
     size_t held_back; /* bytes whose window was not given back: paused */
     size_t counted;   /* of server->message_bytes */
-    uint64_t begin_ns, deadline_ns;
+    uint64_t begin_ns, deadline_ns, bytes_in, bytes_out;
     uint64_t message_ns; /* the message that is coming began; 0: none is coming */
 
     struct hr_buffer out; /* to the client */
@@ -54,6 +54,7 @@ struct hr_grpc_connection {
     struct hr_link link;
     nghttp2_session *session;
     char peer[64];
+    struct sockaddr_storage address;
     struct hr_grpc_call *calls;
     unsigned call_count;
     struct hr_buffer out; /* bytes of HTTP/2 that the socket did not take yet */
@@ -77,6 +78,7 @@ struct hr_grpc {
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t empty;  /* no connection is left */
     struct hr_grpc_post *posts, **posts_end;
+    pthread_cond_t posted;
     struct hr_credentials *credentials;
     bool drain, stop;
     atomic_uint_least64_t connection_count, call_count;
@@ -84,6 +86,7 @@ struct hr_grpc {
     /* The thread's. */
     struct hr_grpc_connection *connections, *dirty, *dead;
     size_t message_bytes;  /* of unfinished messages */
+    size_t expected;       /* posts */
     uint64_t sweep_ns;     /* when deadlines must be looked at next */
     bool draining, paused; /* paused: accepts nothing for a while, descriptors ran out */
     uint8_t *piece;        /* what is read at once */
@@ -92,8 +95,8 @@ struct hr_grpc {
 /* ---- grpc_connection.c ---- */
 enum hr_status hr_grpc_callbacks_create(struct hr_grpc *server) HR_WARN_UNUSED;
 /* Takes the socket. */
-enum hr_status hr_grpc_connection_open(struct hr_grpc *server, int fd,
-                                       const char *peer) HR_WARN_UNUSED;
+enum hr_status hr_grpc_connection_open(struct hr_grpc *server, int fd, const char *peer,
+                                       const struct sockaddr_storage *address) HR_WARN_UNUSED;
 void hr_grpc_connection_read(struct hr_grpc_connection *c);
 void hr_grpc_connection_write(struct hr_grpc_connection *c);
 /* Will be written before the loop sleeps. */

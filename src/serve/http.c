@@ -20,6 +20,7 @@
 #include "base/os.h"
 #include "serve/coding.h"
 #include "serve/gate.h"
+#include "serve/listen.h"
 #include "serve/observe.h"
 #include "serve/routes.h"
 #include "serve/watch.h"
@@ -427,42 +428,6 @@ static void connected(void *context, struct MHD_Connection *connection, void **s
 
 /* ---- The daemon ---- */
 
-static enum hr_status listen_at(int *out, const char *host, uint16_t port)
-{
-    const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
-                                    .ai_socktype = SOCK_STREAM };
-    struct addrinfo *address;
-    char service[8];
-    const int one = 1;
-    snprintf(service, sizeof service, "%u", port);
-    if (getaddrinfo(host, service, &hints, &address) != 0)
-        return hr_fail(HR_E_ARGUMENT, "'%s' is no numeric address of this machine", host);
-    const int s = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    enum hr_status status = HR_OK;
-    if (s < 0 || setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(s, address->ai_addr, address->ai_addrlen) != 0 || listen(s, 511) != 0) {
-        status = hr_fail(HR_E_IO, "cannot listen at %s, port %u: %s", host, port, strerror(errno));
-        if (s >= 0)
-            close(s);
-    } else {
-        *out = s;
-    }
-    freeaddrinfo(address);
-    return status;
-}
-
-static uint16_t port_of(int s)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    char service[8];
-    if (getsockname(s, (struct sockaddr *)&address, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&address, size, NULL, 0, service, sizeof service,
-                    NI_NUMERICSERV) != 0)
-        return 0;
-    return (uint16_t)atoi(service);
-}
-
 /* libmicrohttpd's own words, as of damaged requests, are no news: the access log has them. */
 static void drop_log(void *context, const char *format, va_list args)
 {
@@ -530,14 +495,14 @@ enum hr_status hr_http_start(struct hr_http **out, struct hr_service *service,
     enum hr_status status =
         hr_watch_create(&http->watch, limits->head_seconds, limits->body_seconds);
     if (status == HR_OK)
-        status = listen_at(&http->socket, options->host, options->port);
+        status = hr_listen(&http->socket, options->host, options->port);
     if (status == HR_OK)
         status = start_with_files(http);
     if (status != HR_OK) {
         hr_http_stop(http);
         return status;
     }
-    http->port = port_of(http->socket);
+    http->port = hr_listen_port(http->socket);
     *out = http;
     return HR_OK;
 }

@@ -244,7 +244,9 @@ static void message(struct hr_grpc_call *call, struct hr_buffer *bytes)
 }
 
 const struct hr_grpc_method hr_reflection_methods[] = {
-    { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", true, message, NULL, NULL },
-    { "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", true, message, NULL, NULL },
+    { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", HR_GRPC_STREAM | HR_GRPC_EARLY,
+      message, NULL, NULL },
+    { "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+      HR_GRPC_STREAM | HR_GRPC_EARLY, message, NULL, NULL },
     { 0 },
 };

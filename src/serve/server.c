@@ -17,6 +17,9 @@ struct server {
     const struct hr_server_options *options;
     struct hr_service service;
     struct hr_http *http;
+    struct hr_grpc *grpc; /* or NULL */
+    struct hr_grpc_service_options grpc_options;
+    uint16_t grpc_port;
     pthread_t loader;
     atomic_int loaded; /* -1 while loading, else the status */
     char message[1024];
@@ -86,11 +89,18 @@ static void reload(struct server *s)
 {
     note("reload of tokens", hr_gate_reload(s->service.gate));
     note("reload of certificates", hr_http_reload(s->http));
+    if (s->grpc)
+        note("reload of gRPC's certificates", hr_grpc_service_reload(s->grpc, &s->grpc_options));
     note("reload of models", hr_registry_reload(s->service.registry));
     hr_observe_reopen(s->service.observe);
 }
 
 /* ---- The end ---- */
+
+static uint64_t grpc_calls(const struct server *s)
+{
+    return s->grpc ? hr_grpc_count(s->grpc).calls : 0;
+}
 
 /* Still answering, but no more ready: balancers need time to notice.  A second signal cuts it. */
 static void drain(struct server *s, const sigset_t *signals)
@@ -100,7 +110,9 @@ static void drain(struct server *s, const sigset_t *signals)
     if (s->options->drain_seconds > 0)
         await_signal(signals, s->options->drain_seconds);
     hr_http_quiesce(s->http);
-    while (atomic_load(&s->service.requests_now) > 0 &&
+    if (s->grpc)
+        hr_grpc_drain(s->grpc);
+    while ((atomic_load(&s->service.requests_now) > 0 || grpc_calls(s) > 0) &&
            1e-9 * (double)(hr_os_now_ns() - start_ns) <
                s->options->drain_seconds + s->options->finish_seconds)
         if (await_signal(signals, 0.01))
@@ -112,6 +124,7 @@ static void close_all(struct server *s)
     if (s->service.batcher)
         hr_batcher_stop(s->service.batcher); /* what waits is refused: no handler blocks on */
     hr_http_stop(s->http);
+    hr_grpc_stop(s->grpc);
     hr_batcher_destroy(s->service.batcher);
     hr_registry_destroy(s->service.registry);
     hr_observe_destroy(s->service.observe);
@@ -129,7 +142,16 @@ static enum hr_status open_all(struct server *s)
     HR_TRY(hr_observe_create(&s->service.observe, o->log_path));
     HR_TRY(hr_registry_create(&s->service.registry, &o->registry));
     HR_TRY(hr_batcher_create(&s->service.batcher, &o->batcher));
-    return hr_http_start(&s->http, &s->service, &o->http);
+    HR_TRY(hr_http_start(&s->http, &s->service, &o->http));
+    if (!o->use_grpc)
+        return HR_OK;
+    s->grpc_options =
+        (struct hr_grpc_service_options){ .host = o->http.host,
+                                          .port = o->grpc_port,
+                                          .certificate_file = o->http.certificate_file,
+                                          .key_file = o->http.key_file,
+                                          .tables = hr_grpc_oip_tables };
+    return hr_grpc_service_start(&s->grpc, &s->grpc_port, &s->service, &s->grpc_options);
 }
 
 static enum hr_status serve(struct server *s, const sigset_t *signals)
@@ -139,7 +161,7 @@ static enum hr_status serve(struct server *s, const sigset_t *signals)
     HR_TRY(load_models(s, signals, &end));
     atomic_store(&s->service.state, HR_SERVICE_READY);
     if (!end && s->options->ready)
-        s->options->ready(s->options->context, hr_http_port(s->http));
+        s->options->ready(s->options->context, hr_http_port(s->http), s->grpc_port);
     while (!end) {
         const int number = await_signal(signals, 3600);
         if (number == SIGHUP)

@@ -80,9 +80,9 @@ static void nothing(struct hr_grpc_call *call, struct hr_buffer *message)
 }
 
 static const struct hr_grpc_method others[] = {
-    { "/a.First/One", false, nothing, NULL, NULL },
-    { "/a.First/Two", false, nothing, NULL, NULL },
-    { "/a.FirstAgain/One", false, nothing, NULL, NULL },
+    { "/a.First/One", 0, nothing, NULL, NULL },
+    { "/a.First/Two", 0, nothing, NULL, NULL },
+    { "/a.FirstAgain/One", 0, nothing, NULL, NULL },
     { 0 },
 };
 static const struct hr_grpc_method *const tables[] = { others, hr_reflection_methods, NULL };
