@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The only user of libcurl. */
+ * Downloads, by libcurl. */
 #include "cli/fetch.h"
 
 #include <inttypes.h>

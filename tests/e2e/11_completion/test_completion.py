@@ -12,7 +12,7 @@ import pytest
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
 COMMANDS = ("predict run preprocess info verify models convert export diff pull train eval plan bench "
-            "completion help version").split()
+            "serve client completion help version").split()
 
 
 @pytest.fixture(scope="module")
