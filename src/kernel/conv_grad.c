@@ -114,6 +114,12 @@ size_t hr_wgrad_floats(const struct hr_conv_shape *shape, size_t n)
     return hr_wgrad_chunks(shape, n) * part_floats(shape);
 }
 
+size_t hr_wgrad_one_round(const struct hr_conv_shape *shape, size_t n)
+{
+    (void)shape, (void)n;
+    return 1;
+}
+
 void hr_wgrad_finish(const struct hr_wgrad_call *call, float *dw, size_t first, size_t last)
 {
     const struct hr_conv_shape *const s = call->shape;
@@ -186,14 +192,33 @@ static void ref_piece(const struct hr_wgrad_call *call, size_t piece)
     }
 }
 
-static void ref_run(const struct hr_wgrad_call *call, size_t first, size_t last)
+static void ref_run(const struct hr_wgrad_call *call, size_t round, size_t first, size_t last)
 {
+    (void)round;
     for (size_t piece = first; piece < last; piece++)
         ref_piece(call, piece);
 }
 
+static bool ref_applies(const struct hr_conv_shape *shape)
+{
+    (void)shape;
+    return true;
+}
+
+/* Slower than any other. */
+static double ref_cost(const struct hr_conv_shape *s, size_t n)
+{
+    return (double)(n * s->oh * s->ow * s->c * s->k) * (double)(s->kernel * s->kernel);
+}
+
 const struct hr_wgrad_kernel hr_wgrad_ref = {
     .name = "wgrad_ref",
+    .exact = true,
+    .applies = ref_applies,
+    .cost = ref_cost,
+    .floats = hr_wgrad_floats,
+    .rounds = hr_wgrad_one_round,
     .pieces = ref_pieces,
     .run = ref_run,
+    .finish = hr_wgrad_finish,
 };

@@ -26,33 +26,48 @@ void hr_dgrad_turn(float *out, const struct hr_conv_shape *s, const float *w, si
 
 /* ---- The gradient of the weights --------------------------------------------------------------
  *
- * Order of arithmetic, on every rung: the output rows of all images are numbered in one line and
- * cut into chunks, chunks into groups of rows; both cuts follow from the shape and n alone.  For
- * each group acc = 0, then for its pixels in order acc = fma(x, dy, acc), taps outside the plane
- * left out; then part += acc.  dw = part 0 + part 1 + ... in order. */
+ * Order of arithmetic of an exact kernel, on every rung: the output rows of all images are numbered
+ * in one line and cut into chunks, chunks into groups of rows; both cuts follow from the shape and
+ * n alone.  For each group acc = 0, then for its pixels in order acc = fma(x, dy, acc), taps
+ * outside the plane left out; then part += acc.  dw = part 0 + part 1 + ... in order.  Others have
+ * an order of their own, which follows from the shape and n too; their error bound is in their
+ * comment. */
 struct hr_wgrad_call {
     const struct hr_conv_shape *shape; /* of the forward convolution; residual and relu unused */
     size_t n;
     const float *x, *dy; /* NHWC */
-    float *parts;        /* [chunks][K * K][c][y_stride] */
+    float *parts;        /* the kernel's `floats`, 64-byte aligned; of an exact kernel
+                            [chunks][K * K][c][y_stride] */
 };
 size_t hr_wgrad_chunks(const struct hr_conv_shape *shape, size_t n);
 /* Rows [first, last) of a chunk; rows of a group. */
 void hr_wgrad_chunk_rows(const struct hr_conv_shape *shape, size_t n, size_t chunk, size_t *first,
                          size_t *last);
 size_t hr_wgrad_group_rows(const struct hr_conv_shape *shape);
-/* Floats of all parts. */
-size_t hr_wgrad_floats(const struct hr_conv_shape *shape, size_t n);
 
+/* A candidate.  A call goes through `rounds` rounds, each all pieces of `prepare` (NULL without),
+ * then all of `run`; then `finish`.  Pieces of one kind are independent; bits do not depend on who
+ * does which. */
 struct hr_wgrad_kernel {
     const char *name; /* "wgrad_avx2" */
-    /* Independent pieces of a run, at least 1; `run` may be given fewer: pieces [first, last). */
+    bool exact;
+    bool (*applies)(const struct hr_conv_shape *shape);
+    /* Estimated CPU cycles on one core; compares candidates. */
+    double (*cost)(const struct hr_conv_shape *shape, size_t n);
+    size_t (*floats)(const struct hr_conv_shape *shape, size_t n); /* does not grow as n shrinks */
+    size_t (*rounds)(const struct hr_conv_shape *shape, size_t n);
+    size_t (*prepare_pieces)(const struct hr_conv_shape *shape, size_t n);
+    void (*prepare)(const struct hr_wgrad_call *call, size_t round, size_t first, size_t last);
     size_t (*pieces)(const struct hr_conv_shape *shape, size_t n);
-    void (*run)(const struct hr_wgrad_call *call, size_t first, size_t last);
+    void (*run)(const struct hr_wgrad_call *call, size_t round, size_t first, size_t last);
+    /* dw [k][c][K][K] for output channels [first, last). */
+    void (*finish)(const struct hr_wgrad_call *call, float *dw, size_t first, size_t last);
 };
 extern const struct hr_wgrad_kernel hr_wgrad_ref;
 
-/* Adds up the parts into dw [k][c][K][K] for output channels [first, last). */
+/* What the exact kernels share: floats of all parts, one round, and their sum. */
+size_t hr_wgrad_floats(const struct hr_conv_shape *shape, size_t n);
+size_t hr_wgrad_one_round(const struct hr_conv_shape *shape, size_t n);
 void hr_wgrad_finish(const struct hr_wgrad_call *call, float *dw, size_t first, size_t last);
 
 #endif

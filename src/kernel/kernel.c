@@ -34,7 +34,7 @@ static void overlay_ref(struct hr_kernels *kernels)
     kernels->linear = &hr_linear_ref;
     hr_eltwise_ref(&kernels->eltwise);
     hr_pixel_ref(&kernels->pixel);
-    kernels->train.wgrad = &hr_wgrad_ref;
+    kernels->train.wgrad[kernels->train.wgrad_count++] = &hr_wgrad_ref;
     hr_norm_ref(&kernels->train.norm);
     hr_eltwise_grad_ref(&kernels->train.eltwise);
     kernels->fma_peak = fma_peak_ref;

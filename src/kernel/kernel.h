@@ -14,11 +14,17 @@
 #include "kernel/norm.h"
 #include "kernel/pixel.h"
 
-#define HR_MAX_CONV_KERNELS 32
+#define HR_MAX_CONV_KERNELS  32
+#define HR_MAX_WGRAD_KERNELS 16
+#define HR_MAX_DGRAD_KERNELS 8
 
 /* What training needs beyond inference. */
 struct hr_train_kernels {
-    const struct hr_wgrad_kernel *wgrad;
+    const struct hr_wgrad_kernel *wgrad[HR_MAX_WGRAD_KERNELS]; /* candidates */
+    size_t wgrad_count;
+    /* Gradients of the input from the weights as they are: see dgrad.tmpl.h. */
+    const struct hr_conv_kernel *dgrad[HR_MAX_DGRAD_KERNELS];
+    size_t dgrad_count;
     struct hr_norm_kernels norm;
     struct hr_eltwise_grad_kernels eltwise;
 };

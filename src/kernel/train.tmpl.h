@@ -4,10 +4,25 @@
 #include "kernel/conv_grad.tmpl.h"
 #include "kernel/norm.tmpl.h"
 
+#define WM 4
+#define WS 1
+#include "kernel/wgrad_tile.tmpl.h"
+#define WM 2
+#define WS 1
+#include "kernel/wgrad_tile.tmpl.h"
+#define WM 2
+#define WS 2
+#include "kernel/wgrad_tile.tmpl.h"
+#define WM 1
+#define WS 1
+#include "kernel/wgrad_tile.tmpl.h"
+
 HR_INLINE void FN(put)(float *at, VF value, bool add)
 {
     V_STORE(at, add ? V_ADD(V_LOAD(at), value) : value);
 }
+
+#include "kernel/dgrad.tmpl.h"
 
 static void FN(sum_grad)(const struct hr_sum_grad_call *call, size_t first, size_t last)
 {
@@ -76,7 +91,12 @@ static void FN(scale_grad)(const struct hr_scale_grad_call *call, size_t first, 
 
 static void FN(train_overlay)(struct hr_train_kernels *kernels)
 {
-    kernels->wgrad = &FN(wgrad);
+    kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad);
+    kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_g4);
+    kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_g2);
+    kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_gs2);
+    kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_g1);
+    kernels->dgrad[kernels->dgrad_count++] = &FN(dgrad_s2);
     kernels->norm = (struct hr_norm_kernels){ FN(norm_stats), FN(norm_apply), FN(norm_grad_sums),
                                               FN(norm_grad) };
     kernels->eltwise = (struct hr_eltwise_grad_kernels){ FN(sum_grad), FN(shuffle), FN(pool_grad),

@@ -194,9 +194,9 @@ static enum hr_status make_tape(struct hr_running *r)
     /* A team even of one: in it denormals count as zero, as they do in larger ones. */
     HR_TRY(hr_pool_create(&r->pool, o->threads ? o->threads : hr_cpu_count()));
     HR_TRY(hr_hrnet_build(&graph, r->row, &net));
-    const struct hr_tape_options tape = {
-        .kernels = &r->kernels, .pool = r->pool, .exact = true, .momentum = MOMENTUM
-    };
+    const struct hr_tape_options tape = { .kernels = &r->kernels,
+                                          .pool = r->pool,
+                                          .momentum = MOMENTUM };
     const enum hr_status status = hr_tape_create(&r->tape, graph, &tape);
     hr_graph_destroy(graph);
     return status;

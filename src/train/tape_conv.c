@@ -16,6 +16,8 @@ struct product {
 
 struct conv_detail {
     struct product forward, dgrad;
+    bool direct_dgrad; /* dgrad takes dy and weights as they are, and has the forward shape */
+    const struct hr_wgrad_kernel *wgrad;
     bool linear, dx_add;
     size_t weight, bias, weight_count; /* offsets of the parameters; bias SIZE_MAX without */
     int32_t x, y, dx, dy;
@@ -53,13 +55,13 @@ static void run_task(void *context, size_t task, size_t task_count)
 }
 
 static void run_product(const struct hr_tape_run *run, const struct product *p, const float *x,
-                        const float *w, const float *bias, float *y)
+                        const float *w, const float *bias, float *y, bool add)
 {
     struct product_job job = { .product = p,
                                .call = { .shape = &p->shape,
                                          .n = run->n,
                                          .x = x,
-                                         .residual = p->shape.residual ? y : NULL,
+                                         .residual = add ? y : NULL,
                                          .y = y,
                                          .packed = hr_tape_at(run, p->packed),
                                          .scratch = hr_tape_at(run, p->scratch) },
@@ -151,7 +153,7 @@ static void run_forward(const struct hr_tape_step *step, const struct hr_tape_ru
         w = t.to;
     }
     run_product(run, &d->forward, hr_tape_at(run, d->x), w,
-                d->bias == SIZE_MAX ? NULL : run->params + d->bias, hr_tape_at(run, d->y));
+                d->bias == SIZE_MAX ? NULL : run->params + d->bias, hr_tape_at(run, d->y), false);
 }
 
 struct turn {
@@ -185,11 +187,17 @@ static void run_dgrad(const struct hr_tape_step *step, const struct hr_tape_run 
         run_wide(d, run, true);
         return;
     }
+    if (d->direct_dgrad) {
+        run_product(run, &d->dgrad, hr_tape_at(run, d->dy), run->params + d->weight, NULL,
+                    hr_tape_at(run, d->dx), d->dx_add);
+        return;
+    }
     const struct turn t = { d, run->params + d->weight, hr_tape_at(run, d->turned_back) };
     if (!d->linear) /* those are stored as [in][out]: turned already */
         hr_tape_ranges(run, turn_rows, &t, s->k, s->c * (size_t)(s->kernel * s->kernel));
     float *const out = hr_tape_at(run, d->z >= 0 ? d->z : d->dx);
-    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), d->linear ? t.w : t.out, NULL, out);
+    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), d->linear ? t.w : t.out, NULL, out,
+                d->dgrad.shape.residual);
     if (d->z < 0)
         return;
     const struct shuffle shuffle = { run,
@@ -205,22 +213,28 @@ static void run_dgrad(const struct hr_tape_step *step, const struct hr_tape_run 
 }
 
 struct wgrad {
-    const struct hr_tape_run *run;
+    const struct hr_wgrad_kernel *kernel;
     struct hr_wgrad_call call;
+    size_t round;
     float *dw;
-    bool linear;
 };
+
+static void wgrad_prepare(const void *context, size_t first, size_t last)
+{
+    const struct wgrad *g = context;
+    g->kernel->prepare(&g->call, g->round, first, last);
+}
 
 static void wgrad_pieces(const void *context, size_t first, size_t last)
 {
     const struct wgrad *g = context;
-    g->run->tape->options.kernels->train.wgrad->run(&g->call, first, last);
+    g->kernel->run(&g->call, g->round, first, last);
 }
 
 static void wgrad_finish(const void *context, size_t first, size_t last)
 {
     const struct wgrad *g = context;
-    hr_wgrad_finish(&g->call, g->dw, first, last);
+    g->kernel->finish(&g->call, g->dw, first, last);
 }
 
 /* Gradient of the bias: the sum of dy over images and pixels, in double. */
@@ -252,15 +266,21 @@ static void finish_linear(const struct wgrad *g)
 static void weight_gradient(const struct conv_detail *d, const struct hr_tape_run *run)
 {
     const struct hr_conv_shape *const s = &d->forward.shape;
-    const struct wgrad g = { .run = run,
-                             .call = { .shape = s,
-                                       .n = run->n,
-                                       .x = hr_tape_at(run, d->x),
-                                       .dy = hr_tape_at(run, d->dy),
-                                       .parts = hr_tape_at(run, d->parts) },
-                             .dw = run->gradients + d->weight };
-    const size_t pieces = run->tape->options.kernels->train.wgrad->pieces(s, run->n);
-    hr_tape_ranges(run, wgrad_pieces, &g, pieces, run->n * s->oh * s->ow);
+    const struct hr_wgrad_kernel *const k = d->wgrad;
+    struct wgrad g = { .kernel = k,
+                       .call = { .shape = s,
+                                 .n = run->n,
+                                 .x = hr_tape_at(run, d->x),
+                                 .dy = hr_tape_at(run, d->dy),
+                                 .parts = hr_tape_at(run, d->parts) },
+                       .dw = run->gradients + d->weight };
+    const size_t pixels = run->n * s->oh * s->ow, rounds = k->rounds(s, run->n);
+    const size_t prepare = k->prepare ? k->prepare_pieces(s, run->n) : 0;
+    const size_t pieces = k->pieces(s, run->n);
+    for (; g.round < rounds; g.round++) {
+        hr_tape_ranges(run, wgrad_prepare, &g, prepare, s->c + s->k);
+        hr_tape_ranges(run, wgrad_pieces, &g, pieces, pixels);
+    }
     if (d->linear)
         finish_linear(&g);
     else
@@ -354,20 +374,59 @@ static void make_scratch(struct hr_tape_build *b, struct product *p)
     p->scratch = scratch ? hr_tape_block(b, (scratch + 3) / sizeof(float)) : -1;
 }
 
+/* The cheapest that applies; linear layers take an exact one, whose parts are known. */
+static const struct hr_wgrad_kernel *choose_wgrad(const struct hr_tape *t,
+                                                  const struct conv_detail *d)
+{
+    const struct hr_train_kernels *k = &t->options.kernels->train;
+    const struct hr_conv_shape *const s = &d->forward.shape;
+    const struct hr_wgrad_kernel *best = NULL;
+    double least = 0.0;
+    for (size_t i = 0; i < k->wgrad_count; i++) {
+        if (((t->options.exact || d->linear) && !k->wgrad[i]->exact) || !k->wgrad[i]->applies(s))
+            continue;
+        const double cost = k->wgrad[i]->cost(s, t->batch);
+        if (!best || cost < least) {
+            best = k->wgrad[i];
+            least = cost;
+        }
+    }
+    return best;
+}
+
 static enum hr_status back_wgrad(struct hr_tape_build *b, const struct hr_node *node,
                                  struct conv_detail *d)
 {
     d->parts = -1;
+    d->wgrad = choose_wgrad(b->tape, d); /* the reference applies everywhere */
     if (!b->tape->options.wide)
-        d->parts = hr_tape_block(b, hr_wgrad_floats(&d->forward.shape, b->tape->batch));
+        d->parts = hr_tape_block(b, d->wgrad->floats(&d->forward.shape, b->tape->batch));
     (void)hr_tape_use(b, d->x);
     (void)hr_tape_use(b, d->dy);
     return hr_tape_step(
         b, &(struct hr_tape_step){ .name = node->name,
-                                   .kernel = b->tape->options.kernels->train.wgrad->name,
+                                   .kernel = b->tape->options.wide ? "wgrad_wide" : d->wgrad->name,
                                    .run = run_wgrad,
                                    .detail = d,
                                    .writes = -1 });
+}
+
+/* A kernel of gradients that beats the forward kernel on turned weights, chosen already. */
+static bool choose_dgrad(const struct hr_tape *t, struct conv_detail *d)
+{
+    const struct hr_train_kernels *k = &t->options.kernels->train;
+    const struct hr_conv_shape *const s = &d->forward.shape;
+    double least = d->dgrad.kernel ? d->dgrad.kernel->cost(&d->dgrad.shape, t->batch) : 0.0;
+    bool found = false;
+    for (size_t i = 0; i < k->dgrad_count && d->dgrad.kernel; i++) {
+        if ((t->options.exact && !k->dgrad[i]->exact) || !k->dgrad[i]->applies(s) ||
+            k->dgrad[i]->cost(s, t->batch) >= least)
+            continue;
+        d->dgrad = (struct product){ k->dgrad[i], *s, -1, -1 };
+        least = k->dgrad[i]->cost(s, t->batch);
+        found = true;
+    }
+    return found;
 }
 
 static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *node,
@@ -380,13 +439,16 @@ static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *
     const struct hr_conv_shape *const s = &d->dgrad.shape;
     d->dgrad.shape.residual = d->dx_add && d->forward.shape.stride == 1;
     HR_TRY(choose(b, node, &d->dgrad));
+    const struct hr_conv_shape turned = *s;
+    d->direct_dgrad = choose_dgrad(b->tape, d);
     make_scratch(b, &d->dgrad);
     d->turned_back = d->z = -1;
     if (b->tape->options.wide)
         d->turned_back = hr_tape_block(b, 2 * d->weight_count);
-    else if (!d->linear)
-        d->turned_back = hr_tape_block(b, s->k * s->c * (size_t)(s->kernel * s->kernel));
-    if (d->forward.shape.stride > 1 && !b->tape->options.wide)
+    else if (!d->linear && !d->direct_dgrad)
+        d->turned_back =
+            hr_tape_block(b, turned.k * turned.c * (size_t)(turned.kernel * turned.kernel));
+    if (d->forward.shape.stride > 1 && !b->tape->options.wide && !d->direct_dgrad)
         d->z = hr_tape_block(b, b->tape->batch * s->oh * s->ow * s->y_stride);
     return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
                                                    .kernel = product_name(&d->dgrad),

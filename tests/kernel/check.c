@@ -138,7 +138,7 @@ static void check_rung(struct check *check, const struct hr_isa *rung)
         check_linear(check, own.linear);
     if (own.eltwise.sum != base.eltwise.sum && wanted(check, "eltwise"))
         check_eltwise(check, &own.eltwise);
-    if (own.train.wgrad != base.train.wgrad && wanted(check, "train"))
+    if (own.train.norm.stats != base.train.norm.stats && wanted(check, "train"))
         check_train(check, &base, &own);
     printf("%-14s %6zu cases\n", rung->name, check->ran - before);
 }
