@@ -408,11 +408,86 @@ HRNET_API hrnet_status hrnet_preprocess_crop(const struct hrnet_recipe *recipe, 
                                              size_t size, const char *name,
                                              const struct hrnet_decode_options *options,
                                              uint8_t *rgb, struct hrnet_picture_report *report);
+/** The whole picture made smaller, never larger, to fit into width x height px: RGB pixels in *rgb
+ *  (free with hrnet_free), of *out_width x *out_height. */
+HRNET_API hrnet_status hrnet_thumbnail(const void *data, size_t size, const char *name,
+                                       const struct hrnet_decode_options *options, int64_t width,
+                                       int64_t height, uint8_t **rgb, int64_t *out_width,
+                                       int64_t *out_height);
 /** Encodes RGB pixels as PNG into *out (free with hrnet_free). */
 HRNET_API hrnet_status hrnet_encode_png(const uint8_t *rgb, int64_t width, int64_t height,
                                         uint8_t **out, size_t *size);
 /** Frees memory that the library handed out.  NULL is allowed. */
 HRNET_API void hrnet_free(void *block);
+
+/* ---- Explanations ------------------------------------------------------------------------- */
+
+/** How a map is made of a feature map A and the gradients g of a class's logit. */
+typedef enum hrnet_explain_method {
+    HRNET_EXPLAIN_CAM = 0,      /**< A times the head's weights; of feature "last" alone: exact */
+    HRNET_EXPLAIN_GRAD_CAM = 1, /**< A times the mean of g, where positive */
+    HRNET_EXPLAIN_LAYER_CAM = 2 /**< A times g, where positive */
+} hrnet_explain_method;
+/** A model made ready to tell which pixels an answer comes from; serves one thread at a time. */
+typedef struct hrnet_explainer hrnet_explainer;
+struct hrnet_explainer_options {
+    size_t struct_size;
+    unsigned threads;            /**< 0: every CPU this process may use */
+    int height, width;           /**< input size; 0: the recipe's */
+    const char *cpu;             /**< as in hrnet_session_options */
+    const char *const *features; /**< whose maps are wanted; NULL-terminated, or NULL: "last" */
+};
+HRNET_API void hrnet_explainer_options_init(struct hrnet_explainer_options *options,
+                                            size_t struct_size);
+HRNET_API hrnet_status hrnet_explainer_create(hrnet_explainer **out, hrnet_model *model,
+                                              const struct hrnet_explainer_options *options);
+HRNET_API void hrnet_explainer_destroy(hrnet_explainer *explainer);
+/** One picture x [3,h,w] there and back.  class_index: whose logit, -1: of the best answer; *chosen
+ *  receives it, logits [classes] the answer. */
+HRNET_API hrnet_status hrnet_explainer_run(hrnet_explainer *explainer, const float *x,
+                                           int class_index, float *logits, int *chosen);
+HRNET_API hrnet_status hrnet_explainer_map_size(const hrnet_explainer *explainer,
+                                                const char *feature, int64_t *rows,
+                                                int64_t *columns);
+/** The map [rows][columns] of the last run. */
+HRNET_API hrnet_status hrnet_explainer_map(hrnet_explainer *explainer, hrnet_explain_method method,
+                                           const char *feature, float *map);
+
+struct hrnet_occlusion_options {
+    size_t struct_size;
+    int class_index; /**< whose logit; -1 (default): of the best answer */
+    int side, step;  /**< px: of the square (32), from one to the next (16) */
+    /** Called now and then; nonzero stops.  May be NULL. */
+    int (*progress)(void *context, uint64_t done, uint64_t all);
+    void *context;
+};
+HRNET_API void hrnet_occlusion_options_init(struct hrnet_occlusion_options *options,
+                                            size_t struct_size);
+HRNET_API hrnet_status hrnet_occlusion_map_size(const hrnet_session *session,
+                                                const struct hrnet_occlusion_options *options,
+                                                int64_t *rows, int64_t *columns);
+/** How far the logit falls when a square there is covered with the mean colour: map
+ *  [rows][columns].  x is one picture; the session's batch is used whole.  logits [classes] are of
+ *  the whole picture.  options may be NULL. */
+HRNET_API hrnet_status hrnet_occlusion_map(hrnet_session *session, const float *x,
+                                           const struct hrnet_occlusion_options *options,
+                                           float *map, float *logits, int *chosen);
+
+/** Lays a map over RGB pixels in place: blue for 0 and less, red for its largest value. */
+HRNET_API hrnet_status hrnet_draw_overlay(uint8_t *rgb, int64_t width, int64_t height,
+                                          const float *map, int64_t rows, int64_t columns);
+/** Fills RGB pixels with a map, dark for its least value, bright for its largest. */
+HRNET_API hrnet_status hrnet_draw_map(uint8_t *rgb, int64_t width, int64_t height, const float *map,
+                                      int64_t rows, int64_t columns);
+struct hrnet_tile {
+    const uint8_t *rgb; /**< [height][width][3], or NULL: left empty */
+    int64_t width, height;
+    const char *caption; /**< "\n" begins a line; may be NULL */
+};
+/** Pictures side by side with captions below: RGB pixels in *rgb (free with hrnet_free). */
+HRNET_API hrnet_status hrnet_draw_sheet(const struct hrnet_tile *tiles, size_t count,
+                                        size_t columns, uint8_t **rgb, int64_t *width,
+                                        int64_t *height);
 
 /* ---- Training ----------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #define PUBLIC(status) ((hrnet_status)(status))
 
 #define HRNET_MAX_THREADS 1024
+#define HRNET_MAX_SIDE    16384 /* px */
 
 /* A model and what its sessions share.  Both counts end together. */
 struct hrnet_model {
@@ -33,6 +34,9 @@ struct hrnet_session {
 /* "what 7 is out of range: there are 5". */
 hrnet_status hr_api_out_of_range(const char *what, size_t index, size_t count);
 hrnet_status hr_api_missing_argument(const char *function);
+
+/* HR_E_MISMATCH for a classifier that was never trained. */
+enum hr_status hr_api_head_check(const struct hr_model *model) HR_WARN_UNUSED;
 
 /* Flags that leave just the rungs up to `isa` (NULL: all); HR_E_ARGUMENT for an unknown one. */
 enum hr_status hr_api_cpu_flags(const char *isa, uint32_t *flags) HR_WARN_UNUSED;

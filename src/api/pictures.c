@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/os.h"
+#include "image/draw.h"
 #include "image/image.h"
 
 void hrnet_decode_options_init(struct hrnet_decode_options *options, size_t struct_size)
@@ -131,6 +132,31 @@ hrnet_status hrnet_preprocess_crop(const struct hrnet_recipe *recipe, const void
     if (status == HR_OK)
         memcpy(rgb, crop.pixels, (size_t)(crop.width * crop.height * 3));
     hr_image_fini(&crop);
+    return PUBLIC(status);
+}
+
+hrnet_status hrnet_thumbnail(const void *data, size_t size, const char *name,
+                             const struct hrnet_decode_options *options, int64_t width,
+                             int64_t height, uint8_t **rgb, int64_t *out_width, int64_t *out_height)
+{
+    struct hr_decode_options decode;
+    struct hr_image image = { 0 }, small = { 0 };
+    if ((!data && size) || !rgb || !out_width || !out_height)
+        return hr_api_missing_argument(__func__);
+    if (width < 1 || height < 1)
+        return PUBLIC(hr_fail(HR_E_ARGUMENT, "a picture of %lldx%lld pixels has no content",
+                              (long long)width, (long long)height));
+    enum hr_status status = decode_inner(&decode, options);
+    if (status == HR_OK)
+        status = hr_image_decode(&image, NULL, data, size, name ? name : "memory", &decode);
+    if (status == HR_OK)
+        status = hr_draw_thumbnail(&small, &image, width, height);
+    if (status == HR_OK) {
+        *rgb = small.pixels;
+        *out_width = small.width;
+        *out_height = small.height;
+    }
+    hr_image_fini(&image);
     return PUBLIC(status);
 }
 

@@ -48,7 +48,7 @@ static enum hr_status session_options_check(const struct hrnet_session_options *
     return order_check(o->order);
 }
 
-static enum hr_status head_check(const struct hr_model *model)
+enum hr_status hr_api_head_check(const struct hr_model *model)
 {
     if (hr_model_head_untrained(model))
         return hr_fail(HR_E_MISMATCH,
@@ -91,7 +91,7 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
     if (status == HR_OK)
         status = session_options_check(&o);
     if (status == HR_OK && !o.untrained_head)
-        status = head_check(model->model);
+        status = hr_api_head_check(model->model);
     if (status == HR_OK)
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status != HR_OK)

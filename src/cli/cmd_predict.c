@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/inputs.h"
+#include "cli/maps.h"
 #include "cli/pipeline.h"
 #include "cli/progress.h"
 #include "cli/records.h"
@@ -25,9 +26,10 @@ static const struct hr_flag flags[] = {
     { "format", 'f', HR_FLAG_CHOICE, "text|json|jsonl|csv|tsv", "text", 0, 0, "output" },
     { "output", 'o', HR_FLAG_FILE, "FILE", NULL, 0, 0, "write there instead of standard output" },
     { "paddleclas", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "the paddleclas command's line format" },
-    { "features", 0, HR_FLAG_TEXT, "NAME,...", NULL, 0, 0,
-      "save feature maps as NumPy .npz (needs --features-dir)" },
-    { "features-dir", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0, "where feature maps go" },
+    { "features", 0, HR_FLAG_TEXT, "FILE.npz|NAME,...", NULL, 0, 0,
+      "save all feature maps of one picture; or those of these names in --features-dir" },
+    { "features-dir", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
+      "where each picture's feature maps go, as .npz" },
     { "save-dir", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
       "copy each picture to FOLDER/CLASS_ID/" },
     { "files-from", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "read inputs from FILE, or - for stdin" },
@@ -90,36 +92,21 @@ static enum hr_status save_copy(const char *folder, const char *name, size_t cla
     return status;
 }
 
-/* The whole batch's maps; picture `at` of them goes to FOLDER/NAME.npz. */
+/* The maps of picture `at` of `count`: FOLDER/NAME.npz, or the one file. */
 static enum hr_status save_features(struct job *job, const char *name, size_t at, size_t count)
 {
+    const char *folder = hr_arg_text(job->args, "features-dir");
     struct hr_store *store = NULL;
     struct hr_text path = { 0 };
     HR_TRY(hr_store_create(&store));
-    enum hr_status status = hr_os_make_folders(hr_arg_text(job->args, "features-dir"));
-    for (size_t f = 0; job->features[f] && status == HR_OK; f++) {
-        int64_t dims[4];
-        struct hr_shape shape = { .rank = 4 };
-        void *one = NULL;
-        if (hrnet_session_feature_shape(job->session, job->features[f], dims) != HRNET_OK) {
-            status = HR_E_NOT_FOUND;
-            break;
-        }
-        shape.rank = dims[2] ? 4 : 2;
-        const size_t floats = (size_t)(dims[1] * (dims[2] ? dims[2] : 1) * (dims[3] ? dims[3] : 1));
-        memcpy(shape.dim, dims, sizeof dims);
-        shape.dim[0] = 1;
-        float *all = hr_mem_alloc(count, floats * sizeof *all);
-        status = all ? hr_store_add_owned(store, job->features[f], HR_DTYPE_F32, &shape, &one)
-                     : HR_E_MEMORY;
-        if (status == HR_OK) {
-            status = (enum hr_status)hrnet_session_feature(job->session, job->features[f], all);
-            memcpy(one, all + at * floats, floats * sizeof *all);
-        }
-        hr_mem_free(all);
-    }
-    hr_text_printf(&path, "%s/%s.npz", hr_arg_text(job->args, "features-dir"),
-                   strcmp(name, "-") == 0 ? "stdin" : hr_os_base_name(name));
+    enum hr_status status = folder ? hr_os_make_folders(folder) : HR_OK;
+    if (status == HR_OK)
+        status = hr_maps_add(store, job->session, job->features, at, count);
+    if (folder)
+        hr_text_printf(&path, "%s/%s.npz", folder,
+                       strcmp(name, "-") == 0 ? "stdin" : hr_os_base_name(name));
+    else
+        hr_text_add(&path, hr_arg_text(job->args, "features"));
     if (status == HR_OK)
         status = path.status;
     if (status == HR_OK)
@@ -238,14 +225,30 @@ static int read_inputs(struct job *job)
     return -1;
 }
 
+static int all_features(struct job *job)
+{
+    const char *const *names = hrnet_feature_names();
+    if (job->inputs.count != 1)
+        return hr_usage_error("predict",
+                              "--features FILE.npz holds one picture, not %zu: NAME,... with "
+                              "--features-dir FOLDER makes a file each",
+                              job->inputs.count);
+    for (size_t i = 0; names[i] && i < MAX_FEATURES; i++)
+        job->features[i] = names[i];
+    return -1;
+}
+
 static int read_features(struct job *job)
 {
     const char *text = hr_arg_text(job->args, "features");
     size_t count = 0;
     if (!text)
         return -1;
+    if (hr_text_ends(text, ".npz") && !hr_arg_text(job->args, "features-dir"))
+        return all_features(job);
     if (!hr_arg_text(job->args, "features-dir"))
-        return hr_usage_error("predict", "--features needs --features-dir FOLDER");
+        return hr_usage_error("predict",
+                              "--features is FILE.npz, or NAME,... with --features-dir FOLDER");
     if (!(job->feature_text = hr_mem_strdup(text)))
         return hr_report(HRNET_E_MEMORY);
     for (char *at = strtok(job->feature_text, ","); at; at = strtok(NULL, ",")) {

@@ -3,40 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/inputs.h"
+#include "cli/outputs.h"
 #include "cli/setup.h"
 #include "tensor/npy.h"
 
 #define CHUNK 8 /* images computed at once: larger gains little and costs memory */
-
-static enum hr_status save_bytes(const char *path, const void *data, size_t size)
-{
-    struct hr_replace replace = { 0 };
-    if (strcmp(path, "-") == 0) {
-        hr_stdout_write(data, size);
-        return HR_OK;
-    }
-    HR_TRY(hr_replace_begin(&replace, path));
-    (void)!fwrite(data, 1, size, replace.file);
-    return hr_replace_commit(&replace);
-}
-
-static enum hr_status save_npy(const char *path, const float *values, const struct hr_shape *shape)
-{
-    struct hr_tensor t = { .dtype = HR_DTYPE_F32, .shape = *shape, .data = values };
-    struct hr_buffer file = { 0 };
-    hr_tensor_set_contiguous(&t);
-    enum hr_status status = hr_npy_write(&file, &t);
-    if (status == HR_OK)
-        status = save_bytes(path, file.data, file.size);
-    hr_buffer_fini(&file);
-    return status;
-}
 
 /* ---- run ---- */
 
@@ -146,7 +122,7 @@ static int run(const struct hr_args *args)
         struct hr_shape shape = { .rank = job.out_shape[2] ? 4 : 2 };
         memcpy(shape.dim, job.out_shape, sizeof job.out_shape);
         shape.dim[0] = (int64_t)job.count;
-        status = save_npy(output, job.out, &shape);
+        status = hr_output_npy(output, job.out, &shape);
     }
     if (code < 0)
         code = status == HR_OK ? 0 : hr_report((int)status);
@@ -190,18 +166,13 @@ static enum hr_status write_crop(const char *output, const struct hrnet_recipe *
                                  struct hrnet_picture_report *report)
 {
     const size_t bytes = (size_t)recipe->crop_height * (size_t)recipe->crop_width * 3;
-    uint8_t *rgb = hr_mem_alloc(bytes, 1), *png = NULL;
-    size_t size = 0;
+    uint8_t *rgb = hr_mem_alloc(bytes, 1);
     if (!rgb)
         return HR_E_MEMORY;
     enum hr_status status = (enum hr_status)hrnet_preprocess_crop(recipe, input->data, input->size,
                                                                   name, decode, rgb, report);
     if (status == HR_OK)
-        status = (enum hr_status)hrnet_encode_png(rgb, recipe->crop_width, recipe->crop_height,
-                                                  &png, &size);
-    if (status == HR_OK)
-        status = save_bytes(output, png, size);
-    hrnet_free(png);
+        status = hr_output_png(output, rgb, recipe->crop_width, recipe->crop_height);
     hr_mem_free(rgb);
     return status;
 }
@@ -219,7 +190,7 @@ static enum hr_status write_tensor(const char *output, const struct hrnet_recipe
     enum hr_status status = (enum hr_status)hrnet_preprocess_memory(
         recipe, input->data, input->size, name, decode, x, report);
     if (status == HR_OK)
-        status = save_npy(output, x, &shape);
+        status = hr_output_npy(output, x, &shape);
     hr_mem_free(x);
     return status;
 }

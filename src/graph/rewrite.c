@@ -5,6 +5,7 @@
 #include "graph/rewrite.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -304,17 +305,18 @@ enum hr_status hr_rewrite_fuse_epilogues(struct hr_graph *graph)
 
 static enum hr_status unknown_feature(const struct hr_graph *graph, const char *name)
 {
-    const char *names[64];
-    size_t count = 0;
+    const char *names[64] = { NULL };
+    char all[400] = "it names none of its values";
+    size_t count = 0, length = 0;
     for (size_t v = 0; v < graph->value_count && count < HR_COUNT(names); v++)
         if (graph->values[v].feature)
             names[count++] = graph->values[v].feature;
     const char *near = hr_nearest_name(name, names, count);
+    for (size_t i = 0; i < count && length < sizeof all; i++)
+        length += (size_t)snprintf(all + length, sizeof all - length, "%s%s",
+                                   i ? ", " : "there are ", names[i]);
     return hr_fail(HR_E_NOT_FOUND, "feature '%.60s' is not in this model: %s%s", name,
-                   near ? "did you mean "
-                        : "there are stem, layer1, stage2.0 to stage4.3, incre.0 "
-                          "to incre.3, last, pool and logits",
-                   near ? near : "");
+                   near ? "did you mean " : all, near ? near : "");
 }
 
 enum hr_status hr_rewrite_pin_features(struct hr_graph *graph, const char *const *features,

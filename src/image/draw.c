@@ -316,8 +316,10 @@ enum hr_status hr_draw_sheet(struct hr_image *out, const struct hr_sheet *sheet)
     for (size_t i = 0; i < sheet->count; i++) {
         const struct hr_tile *tile = &sheet->tiles[i];
         const int64_t count = line_count(tile->caption);
-        width = tile->image->width > width ? tile->image->width : width;
-        height = tile->image->height > height ? tile->image->height : height;
+        if (tile->image) {
+            width = tile->image->width > width ? tile->image->width : width;
+            height = tile->image->height > height ? tile->image->height : height;
+        }
         lines = count > lines ? count : lines;
     }
     const int64_t across = width + GAP, letter = (int64_t)HR_DRAW_LETTER * sheet->scale;
@@ -328,7 +330,8 @@ enum hr_status hr_draw_sheet(struct hr_image *out, const struct hr_sheet *sheet)
         const struct hr_tile *tile = &sheet->tiles[i];
         const int64_t x = GAP + (int64_t)(i % columns) * across;
         const int64_t y = GAP + (int64_t)(i / columns) * down;
-        hr_draw_paste(&image, tile->image, x, y);
+        if (tile->image)
+            hr_draw_paste(&image, tile->image, x, y);
         if (tile->caption)
             draw_lines(&image, x, y + height + GAP / 2, sheet->scale, INK, tile->caption,
                        (width + sheet->scale) / letter);

@@ -53,7 +53,7 @@ enum hr_status hr_draw_thumbnail(struct hr_image *out, const struct hr_image *im
 /* Pictures in rows of `columns`, a caption below each (NULL or "" for none; what is wider than the
  * widest picture is cut).  `out` is initialised by the call. */
 struct hr_tile {
-    const struct hr_image *image;
+    const struct hr_image *image; /* NULL: left empty */
     const char *caption;
 };
 struct hr_sheet {

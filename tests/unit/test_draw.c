@@ -212,8 +212,8 @@ static void thumbnails_keep_their_shape(void **state)
 static void sheet_has_its_tiles_and_captions(void **state)
 {
     struct hr_image red = blank(16, 10, 0xff0000), blue = blank(11, 20, 0x0000ff), out = { 0 };
-    const struct hr_tile tiles[] = { { &red, "LLLLL\nL" }, { &blue, NULL }, { &red, "" } };
-    const struct hr_sheet sheet = { .tiles = tiles, .count = 3, .columns = 2, .scale = 1 };
+    const struct hr_tile tiles[] = { { &red, "LLLLL\nL" }, { &blue, NULL }, { &red, "" }, { NULL, NULL } };
+    const struct hr_sheet sheet = { .tiles = tiles, .count = 4, .columns = 2, .scale = 1 };
     (void)state;
     assert_int_equal(hr_draw_sheet(&out, &sheet), HR_OK);
     assert_int_equal(out.width, 8 + 2 * (16 + 8));
@@ -223,6 +223,7 @@ static void sheet_has_its_tiles_and_captions(void **state)
     assert_int_equal(colour_at(&out, 23, 17), 0xff0000);
     assert_int_equal(colour_at(&out, 32, 8), 0x0000ff);
     assert_int_equal(colour_at(&out, 8, 8 + 52), 0xff0000);
+    assert_int_equal(colour_at(&out, 32, 8 + 52), 0xffffff); /* empty */
     /* Below the tallest: two of five letters fit; the second line is there. */
     assert_int_equal(colour_at(&out, 8, 32), 0x202020);
     assert_int_equal(colour_at(&out, 14, 32), 0x202020);
