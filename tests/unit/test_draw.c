@@ -212,7 +212,9 @@ static void thumbnails_keep_their_shape(void **state)
 static void sheet_has_its_tiles_and_captions(void **state)
 {
     struct hr_image red = blank(16, 10, 0xff0000), blue = blank(11, 20, 0x0000ff), out = { 0 };
-    const struct hr_tile tiles[] = { { &red, "LLLLL\nL" }, { &blue, NULL }, { &red, "" }, { NULL, NULL } };
+    const struct hr_tile tiles[] = {
+        { &red, "LLLLL\nL" }, { &blue, NULL }, { &red, "" }, { NULL, NULL }
+    };
     const struct hr_sheet sheet = { .tiles = tiles, .count = 4, .columns = 2, .scale = 1 };
     (void)state;
     assert_int_equal(hr_draw_sheet(&out, &sheet), HR_OK);
