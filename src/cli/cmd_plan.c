@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "cli/commands.h"
+#include "cli/diagram.h"
 #include "cli/setup.h"
 
 static const struct hr_flag flags[] = {
     { "batch", 'b', HR_FLAG_COUNT, "N", "1", 1, 1024, "pictures computed at once" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON" },
+    { "svg", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0,
+      "times the steps and draws the network: branches in parallel, coloured by time" },
     { "simulate-threads", 0, HR_FLAG_TEXT, "N,...", NULL, 0, 0,
       "times the steps on one thread and foretells what N would take" },
     { 0 },
@@ -107,7 +111,7 @@ static int compare_ns(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Median nanoseconds of each step of a session of one thread, in ns[step_count]. */
+/* Median nanoseconds of each step, in ns[step_count]. */
 static hrnet_status time_steps(hrnet_session *session, const struct hrnet_session_info *info,
                                uint64_t *ns)
 {
@@ -204,6 +208,48 @@ static int simulate(const struct hr_args *args, hrnet_session *session, const un
     return status == HRNET_OK ? 0 : hr_report((int)status);
 }
 
+/* ---- A picture ---- */
+
+static hrnet_status draw_steps(const struct hr_args *args, const hrnet_session *session,
+                               const struct hrnet_session_info *info, const uint64_t *ns,
+                               struct hrnet_step_info *steps)
+{
+    struct hr_replace file = { 0 };
+    char title[256];
+    double ms = 0;
+    hrnet_status status = HRNET_OK;
+    for (size_t i = 0; i < info->step_count && status == HRNET_OK; i++) {
+        status = hrnet_session_step(session, i, &steps[i]);
+        ms += (double)ns[i] / 1e6;
+    }
+    snprintf(title, sizeof title,
+             "%.120s: %zu steps, %.2f ms in all; batch %zu at %dx%d, %s, %u thread%s",
+             args->operands[0], info->step_count, ms, info->batch, info->height, info->width,
+             info->isa, info->threads, info->threads == 1 ? "" : "s");
+    const struct hr_diagram diagram = { title, steps, ns, info->step_count, info->height };
+    if (status == HRNET_OK)
+        status = (hrnet_status)hr_replace_begin(&file, hr_arg_text(args, "svg"));
+    if (status == HRNET_OK)
+        status = hr_diagram_svg(file.file, &diagram);
+    if (status == HRNET_OK)
+        status = (hrnet_status)hr_replace_commit(&file);
+    hr_replace_abort(&file);
+    return status;
+}
+
+static int draw(const struct hr_args *args, hrnet_session *session,
+                const struct hrnet_session_info *info)
+{
+    uint64_t *ns = hr_mem_alloc(info->step_count, sizeof *ns);
+    struct hrnet_step_info *steps = hr_mem_alloc(info->step_count, sizeof *steps);
+    hrnet_status status = ns && steps ? time_steps(session, info, ns) : HRNET_E_MEMORY;
+    if (status == HRNET_OK)
+        status = draw_steps(args, session, info, ns, steps);
+    hr_mem_free(ns);
+    hr_mem_free(steps);
+    return status == HRNET_OK ? 0 : hr_report((int)status);
+}
+
 static int plan(const struct hr_args *args)
 {
     unsigned counts[MOST_COUNTS];
@@ -238,9 +284,11 @@ static int plan(const struct hr_args *args)
     } else if (code < 0) {
         code = 0;
         hrnet_session_describe(session, &info);
-        if (hr_arg_switch(args, "json"))
+        if (hr_arg_text(args, "svg"))
+            code = draw(args, session, &info);
+        if (code == 0 && hr_arg_switch(args, "json"))
             code = json_steps(session, &info);
-        else
+        else if (code == 0)
             print_steps(session, &info);
     }
     hrnet_session_destroy(session);
@@ -257,6 +305,7 @@ const struct hr_command hr_command_plan = {
     .takes = HR_FLAG_MODEL,
     .summary = "print the steps of a network and the memory it needs",
     .examples = "hrnet plan HRNet_W18_C --threads 1\nhrnet plan w48.safetensors --batch 4 --json\n"
+                "hrnet plan HRNet_W18_C -t 1 --svg w18.svg    # the network as a picture\n"
                 "hrnet plan HRNet_W48_C --simulate-threads 4,8,16",
     .groups = groups,
     .least_operands = 1,

@@ -8,7 +8,7 @@
 #define RIGHT  190
 #define HEADER 44
 
-static void text(FILE *out, const char *s)
+void hr_svg_text(FILE *out, const char *s)
 {
     for (; *s; s++) {
         if (*s == '<')
@@ -17,6 +17,8 @@ static void text(FILE *out, const char *s)
             fputs("&gt;", out);
         else if (*s == '&')
             fputs("&amp;", out);
+        else if (*s == '"')
+            fputs("&quot;", out);
         else
             fputc(*s, out);
     }
@@ -34,20 +36,20 @@ void hr_svg_bars(FILE *out, const char *title, const struct hr_bar *bars, size_t
             "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
             "<text x=\"8\" y=\"26\" font-size=\"15\">",
             LEFT + WIDTH + RIGHT, height);
-    text(out, title);
+    hr_svg_text(out, title);
     fputs("</text>\n", out);
     for (size_t i = 0; i < count; i++) {
         const double length = most > 0 ? WIDTH * bars[i].value / most : 0;
         const size_t y = HEADER + ROW * i;
         fprintf(out, "<text x=\"%d\" y=\"%zu\" text-anchor=\"end\">", LEFT - 6, y + 11);
-        text(out, bars[i].label);
+        hr_svg_text(out, bars[i].label);
         fprintf(out,
                 "</text><rect x=\"%d\" y=\"%zu\" width=\"%.1f\" height=\"%d\" fill=\"#b9cfe4\"/>"
                 "<rect x=\"%d\" y=\"%zu\" width=\"%.1f\" height=\"%d\" fill=\"#2f6da4\"/>"
                 "<text x=\"%.1f\" y=\"%zu\" fill=\"#444444\">",
                 LEFT, y + 1, length, ROW - 3, LEFT, y + 1, length * bars[i].fill, ROW - 3,
                 LEFT + length + 5, y + 11);
-        text(out, bars[i].note);
+        hr_svg_text(out, bars[i].note);
         fputs("</text>\n", out);
     }
     fputs("</svg>\n", out);
