@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/html.h"
 #include "cli/inputs.h"
 #include "cli/maps.h"
 #include "cli/pipeline.h"
@@ -32,6 +33,8 @@ static const struct hr_flag flags[] = {
       "where each picture's feature maps go, as .npz" },
     { "save-dir", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
       "copy each picture to FOLDER/CLASS_ID/" },
+    { "html", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0,
+      "a page of thumbnails with the answers, too; it needs nothing beside it" },
     { "files-from", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "read inputs from FILE, or - for stdin" },
     { "null", '0', HR_FLAG_SWITCH, NULL, NULL, 0, 0, "names in --files-from end in zero bytes" },
     { "strict", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
@@ -54,6 +57,7 @@ struct job {
     size_t *index;
     struct hr_record_writer writer;
     struct hr_replace output; /* open with --output FILE */
+    struct hr_replace page;   /* open with --html FILE */
     const char *features[MAX_FEATURES + 1];
     char *feature_text;
     size_t failed;
@@ -135,8 +139,11 @@ static enum hr_status finish_picture(struct job *job, const struct hr_picture_sl
     enum hr_status status = HR_OK;
     hrnet_softmax(p, classes, p);
     const size_t top = hrnet_top_k(p, classes, job->k, job->index);
-    hr_records_add(&job->writer, slot, p, job->index, above_threshold(job, p, top));
-    if (save)
+    const size_t told = above_threshold(job, p, top);
+    hr_records_add(&job->writer, slot, p, job->index, told);
+    if (job->page.file)
+        status = hr_html_add(job->page.file, job->model, slot, p, job->index, told);
+    if (status == HR_OK && save)
         status = save_copy(save, slot->name, job->index[0]);
     if (status == HR_OK && job->features[0])
         status = save_features(job, slot->name, at, count);
@@ -157,6 +164,8 @@ static enum hr_status finish_batch(struct job *job, const struct hr_batch *batch
             continue;
         }
         hr_records_add(&job->writer, slot, NULL, NULL, 0);
+        if (job->page.file)
+            HR_TRY(hr_html_add(job->page.file, job->model, slot, NULL, NULL, 0));
         job->failed++;
         if (hr_arg_switch(job->args, "strict"))
             return hr_fail(HR_E_CANCELLED, "stopped at the first error (--strict)");
@@ -169,7 +178,8 @@ static int run_pictures(struct job *job)
     struct hr_pipeline_options options = { .inputs = &job->inputs,
                                            .decode = hr_setup_decode(job->args),
                                            .batch = job->batch,
-                                           .strict = hr_arg_switch(job->args, "strict") };
+                                           .strict = hr_arg_switch(job->args, "strict"),
+                                           .thumbnail = job->page.file ? HR_HTML_THUMBNAIL : 0 };
     struct hr_pipeline *pipeline = NULL;
     struct hr_progress progress;
     const struct hr_batch *batch;
@@ -181,6 +191,8 @@ static int run_pictures(struct job *job)
         return hr_report((int)created);
     hr_progress_start(&progress, hr_arg_text(job->args, "progress"), "predict", "pictures");
     hr_records_begin(&job->writer);
+    if (job->page.file)
+        hr_html_begin(job->page.file, job->model);
     while (status == HR_OK && !hr_interrupted() && !ferror(job->writer.out) &&
            (batch = hr_pipeline_next(pipeline))) {
         hr_progress_hide(&progress);
@@ -191,6 +203,8 @@ static int run_pictures(struct job *job)
         hr_progress_show(&progress, done, job->inputs.count);
     }
     hr_records_end(&job->writer);
+    if (job->page.file)
+        hr_html_end(job->page.file);
     hr_progress_end(&progress);
     hr_pipeline_destroy(pipeline);
     if (status == HR_E_CANCELLED) {
@@ -262,7 +276,7 @@ static int read_features(struct job *job)
 static int open_output(struct job *job)
 {
     static const char *const words[] = { "text", "json", "jsonl", "csv", "tsv" };
-    const char *path = hr_arg_text(job->args, "output");
+    const char *path = hr_arg_text(job->args, "output"), *page = hr_arg_text(job->args, "html");
     const char *word = hr_arg_text(job->args, "format");
     job->writer.format = HR_RECORD_TEXT;
     for (int i = 0; i < 5; i++)
@@ -278,6 +292,11 @@ static int open_output(struct job *job)
             return hr_report((int)status);
     }
     job->writer.out = job->output.file ? job->output.file : stdout;
+    if (page) {
+        const enum hr_status status = hr_replace_begin(&job->page, page);
+        if (status != HR_OK)
+            return hr_report((int)status);
+    }
     return -1;
 }
 
@@ -314,13 +333,13 @@ static int prepare(struct job *job)
 }
 
 /* The file gets its name when it holds all records, or those before the user stopped. */
-static int close_file(struct job *job, int code)
+static int close_file(struct hr_replace *file, int code)
 {
     if (code > EXIT_PARTIAL && code != EXIT_INTERRUPTED) {
-        hr_replace_abort(&job->output);
+        hr_replace_abort(file);
         return code;
     }
-    const enum hr_status status = hr_replace_commit(&job->output);
+    const enum hr_status status = hr_replace_commit(file);
     return status == HR_OK ? code : hr_report((int)status);
 }
 
@@ -332,7 +351,9 @@ static int predict(const struct hr_args *args)
     if (code < 0)
         code = run_pictures(&job);
     if (job.output.file)
-        code = close_file(&job, code);
+        code = close_file(&job.output, code);
+    if (job.page.file)
+        code = close_file(&job.page, code);
     hrnet_session_destroy(job.session);
     hrnet_model_release(job.model);
     hr_names_fini(&job.inputs);
@@ -354,6 +375,7 @@ const struct hr_command hr_command_predict = {
     .examples = "hrnet predict cat.jpg -m HRNet_W18_C_ssld       # one picture\n"
                 "hrnet predict photos/ -m w18.safetensors -k 3 --format csv > out.csv\n"
                 "find . -name '*.png' | hrnet predict --files-from - -m w18.pth --format jsonl\n"
+                "hrnet predict photos/ -m w18.safetensors --html sheet.html\n"
                 "hrnet predict https://example.org/cat.jpg -m HRNet_W48_C_ssld",
     .groups = groups,
     .least_operands = 0,

@@ -46,6 +46,11 @@ static void decode_slot(const struct hr_pipeline *p, struct hr_picture_slot *slo
     } else {
         slot->decoded = true;
     }
+    if (slot->decoded && p->options.thumbnail > 0 &&
+        hrnet_thumbnail(input.data, input.size, slot->name, &p->options.decode,
+                        p->options.thumbnail, p->options.thumbnail, &slot->thumbnail,
+                        &slot->thumbnail_width, &slot->thumbnail_height) != HRNET_OK)
+        slot->thumbnail = NULL; /* a page without it tells as much */
     hr_input_close(&input);
 }
 
@@ -55,6 +60,7 @@ static void fill_batch(struct hr_pipeline *p, struct hr_batch *batch, size_t fir
     batch->count = left < p->options.batch ? left : p->options.batch;
     batch->decoded_count = 0;
     for (size_t i = 0; i < batch->count; i++) {
+        hrnet_free(batch->slots[i].thumbnail);
         batch->slots[i] = (struct hr_picture_slot){ .name = p->options.inputs->items[first + i] };
         decode_slot(p, &batch->slots[i], batch->x + batch->decoded_count * p->tensor_floats);
         batch->decoded_count += batch->slots[i].decoded;
@@ -148,6 +154,8 @@ void hr_pipeline_destroy(struct hr_pipeline *p)
     if (p->started)
         pthread_join(p->thread, NULL);
     for (size_t i = 0; i < RING; i++) {
+        for (size_t s = 0; p->ring[i].slots && s < p->options.batch; s++)
+            hrnet_free(p->ring[i].slots[s].thumbnail);
         hr_mem_free(p->ring[i].slots);
         hr_mem_free(p->ring[i].x);
     }

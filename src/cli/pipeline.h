@@ -16,6 +16,8 @@ struct hr_picture_slot {
     char error[512]; /* why not */
     int exit_code;   /* of the error */
     struct hrnet_picture_report report;
+    uint8_t *thumbnail; /* RGB, where the pipeline makes them; of the pipeline */
+    int64_t thumbnail_width, thumbnail_height;
 };
 
 struct hr_batch {
@@ -30,7 +32,8 @@ struct hr_pipeline_options {
     struct hrnet_recipe recipe;
     struct hrnet_decode_options decode;
     size_t batch;
-    bool strict; /* a truncated picture is an error, not a warning */
+    bool strict;   /* a truncated picture is an error, not a warning */
+    int thumbnail; /* px: the side of the box that thumbnails fit into; 0: none are made */
 };
 
 hrnet_status hr_pipeline_create(struct hr_pipeline **out,

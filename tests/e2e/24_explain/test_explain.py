@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures and numbers of explain and features, as NumPy and a PNG reader see them."""
+import base64
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
+import xml.etree.ElementTree
 import zlib
 
 import numpy as np
@@ -209,3 +212,50 @@ def test_feature_files_on_any_legal_rectangle(w18, tmp_path, size, command):
     assert np.allclose(maps["last"].mean((2, 3)), maps["pool"], rtol=1e-4, atol=1e-6)
     if command == "features":
         assert png(tmp_path / "f.png").shape[1] > 4 * 224
+
+
+# ---- The network and the answers as pictures ----
+
+def test_plan_draws_every_step(w18, tmp_path):
+    for size, count in (("64", 5), ("32x64", 5)):
+        svg = tmp_path / "p.svg"
+        steps = json.loads(good("plan", w18, "--size", size, "-t", 1, "--svg", svg, "--json"))["steps"]
+        root = xml.etree.ElementTree.fromstring(svg.read_text())
+        name = "{http://www.w3.org/2000/svg}"
+        boxes = [r for r in root.iter(name + "rect") if r.find(name + "title") is not None]
+        assert [b.find(name + "title").text.splitlines()[0] for b in boxes] == [s["name"] for s in steps]
+        assert len({b.get("y") for b in boxes}) == count  # strides 2 to 32
+        places = {(b.get("x"), b.get("y")) for b in boxes}
+        assert len(places) == len(boxes)  # none hides another
+        width, height = float(root.get("width")), float(root.get("height"))
+        assert all(float(b.get("x")) + 9 < width and float(b.get("y")) + 30 < height for b in boxes)
+        groups = [t.text for t in root.iter(name + "text") if t.text and t.text.startswith("stage ")]
+        assert groups == ["stage 2.0", "stage 3.0", "stage 3.1", "stage 3.2", "stage 3.3", "stage 4.0",
+                          "stage 4.1", "stage 4.2"]
+
+
+def test_page_of_predictions(w18, tmp_path):
+    odd = tmp_path / 'a "b" <i>&.jpg'
+    odd.write_bytes(CAT.read_bytes())
+    (tmp_path / "text.jpg").write_text("no picture\n")
+    page = tmp_path / "s.html"
+    result = run("predict", odd, tmp_path / "text.jpg", PICTURES / "orient6.jpg", "-m", w18, "--html", page,
+                 "-k", 3, "-b", 2, "-f", "jsonl")
+    assert result.returncode == 1
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    text = page.read_text()
+    cards = text.split("<figure>")[1:]
+    assert len(cards) == 3 and text.rstrip().endswith("</main>")
+    assert "http" not in text and "prefers-color-scheme:dark" in text
+    assert "a &quot;b&quot; &lt;i&gt;&amp;.jpg" in cards[0] and "<i>" not in text
+    assert "not a picture" in cards[1] and "<img" not in cards[1]
+    for record, card in ((records[0], cards[0]), (records[2], cards[2])):
+        code = re.search(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"', card).group(1)
+        (tmp_path / "t.png").write_bytes(base64.b64decode(code, validate=True))
+        pixels = png(tmp_path / "t.png")
+        width, height = map(int, re.search(r'width="(\d+)" height="(\d+)"', card).groups())
+        assert pixels.shape == (height, width, 3) and max(width, height) <= 224
+        assert (width < height) == (record["width"] < record["height"])
+        assert re.findall(r'title="class (\d+)"', card) == [str(k) for k in record["class_ids"]]
+        bars = [float(w) for w in re.findall(r"width:([\d.]+)%", card)]
+        assert bars == pytest.approx([100 * s for s in record["scores"]], abs=0.01)
