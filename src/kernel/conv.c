@@ -10,6 +10,12 @@
 
 #define BLOCK 32 /* output channels at a time: their accumulators stay in the first-level cache */
 
+size_t hr_tile_lanes(size_t w, size_t vector)
+{
+    const size_t tiles = w / 4, lanes = (tiles + vector - 1) / vector * vector;
+    return w % 4 == 0 && lanes > tiles ? lanes : 0;
+}
+
 static bool ref_applies(const struct hr_conv_shape *shape)
 {
     return shape->x_stride >= shape->c && shape->y_stride >= shape->k;

@@ -8,6 +8,9 @@
  *   HR_LAYOUT_NHWC  [n][h][w][stride], stride >= channels; when stride is a multiple of the
  *                   vector length, lanes past the channels are zero and stay zero
  *   HR_LAYOUT_NCHW  [n][c][h][w], dense
+ *   HR_LAYOUT_TILES [n][h][4][c][lanes], where w is a multiple of 4: pixel x of a row is lane x / 4
+ *                   of part x % 4; hr_tile_lanes lanes; those past w / 4, at least one, are zero
+ * and stay zero
  *
  * Order of arithmetic of an exact kernel, and of the reference: acc = bias[k]; for r, for s, for
  * c: acc = fma(x, w, acc), taps outside the plane left out or read as zeros; acc += 0 (so that both
@@ -20,7 +23,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum hr_layout { HR_LAYOUT_NHWC, HR_LAYOUT_NCHW };
+enum hr_layout { HR_LAYOUT_NHWC, HR_LAYOUT_NCHW, HR_LAYOUT_TILES, HR_LAYOUT_COUNT };
+
+/* Lanes of a row of w pixels in HR_LAYOUT_TILES for vectors of `vector` floats; 0: the layout is
+ * not for this width, since w / 4 tiles leave a remainder or no lane free. */
+size_t hr_tile_lanes(size_t w, size_t vector);
 
 struct hr_conv_shape {
     size_t h, w, c, oh, ow, k;

@@ -118,6 +118,34 @@ static void to_nchw_ref(const struct hr_layout_call *call, size_t first, size_t 
     }
 }
 
+/* Where pixel x, channel c of a row lies. */
+static size_t tile_offset(const struct hr_layout_call *call, size_t x, size_t c)
+{
+    return (x % 4 * call->c + c) * call->lanes + x / 4;
+}
+
+static void to_tiles_ref(const struct hr_layout_call *call, size_t first, size_t last)
+{
+    const size_t floats = 4 * call->c * call->lanes;
+    for (size_t row = first; row < last; row++) {
+        memset(call->y + row * floats, 0, floats * sizeof *call->y);
+        for (size_t x = 0; x < call->width; x++)
+            for (size_t c = 0; c < call->c; c++)
+                call->y[row * floats + tile_offset(call, x, c)] =
+                    call->x[(row * call->width + x) * call->stride + c];
+    }
+}
+
+static void from_tiles_ref(const struct hr_layout_call *call, size_t first, size_t last)
+{
+    const size_t floats = 4 * call->c * call->lanes;
+    for (size_t row = first; row < last; row++)
+        for (size_t x = 0; x < call->width; x++)
+            for (size_t c = 0; c < call->stride; c++)
+                call->y[(row * call->width + x) * call->stride + c] =
+                    c < call->c ? call->x[row * floats + tile_offset(call, x, c)] : 0.0f;
+}
+
 void hr_eltwise_ref(struct hr_eltwise_kernels *kernels)
 {
     *kernels = (struct hr_eltwise_kernels){
@@ -127,6 +155,8 @@ void hr_eltwise_ref(struct hr_eltwise_kernels *kernels)
         .sigmoid = sigmoid_ref,
         .to_nhwc = to_nhwc_ref,
         .to_nchw = to_nchw_ref,
+        .to_tiles = to_tiles_ref,
+        .from_tiles = from_tiles_ref,
         .vector_floats = 1,
     };
 }

@@ -49,11 +49,13 @@ typedef void hr_scale_fn(const struct hr_scale_call *call, size_t first, size_t 
 typedef void hr_sigmoid_fn(float *y, const float *x, size_t count);
 
 /* NCHW [n][c][pixels] to NHWC [n][pixels][stride] (lanes past c become 0) and back.
- * Rows count n * pixels. */
+ * Rows count n * pixels.  NHWC to HR_LAYOUT_TILES and back: rows of `width` pixels, of `lanes`
+ * lanes as hr_tile_lanes tells (kernel/conv.h), are counted, and n and pixels not looked at. */
 struct hr_layout_call {
     size_t n, c, pixels, stride;
     const float *x;
     float *y;
+    size_t width, lanes;
 };
 typedef void hr_layout_fn(const struct hr_layout_call *call, size_t first, size_t last);
 
@@ -62,7 +64,7 @@ struct hr_eltwise_kernels {
     hr_global_pool_fn *global_pool;
     hr_scale_fn *scale;
     hr_sigmoid_fn *sigmoid;
-    hr_layout_fn *to_nhwc, *to_nchw;
+    hr_layout_fn *to_nhwc, *to_nchw, *to_tiles, *from_tiles;
     size_t vector_floats; /* NHWC strides must be a multiple of this (1 for the reference) */
 };
 

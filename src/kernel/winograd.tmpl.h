@@ -85,14 +85,14 @@ HR_INLINE void WN(output_1d)(VF y[WM], const VF x[WE])
 #endif
 }
 
-/* One vector of channels of one tile: WP patches at d[p] + c to V. */
+/* One vector of channels of one tile, or of tiles of one channel: WP inputs at d[p] + c to V. */
 HR_INLINE void WN(input_tile)(float *v, size_t v_plane, const float *const *d, size_t c)
 {
     VF mid[WE][WE];
     for (int j = 0; j < WE; j++) {
         VF in[WE], out[WE];
         for (int i = 0; i < WE; i++)
-            in[i] = V_LOAD(d[i * WE + j] + c);
+            in[i] = V_LOADU(d[i * WE + j] + c);
         WN(input_1d)(out, in);
         for (int i = 0; i < WE; i++)
             mid[i][j] = out[i];
@@ -101,7 +101,7 @@ HR_INLINE void WN(input_tile)(float *v, size_t v_plane, const float *const *d, s
         VF out[WE];
         WN(input_1d)(out, mid[i]);
         for (int j = 0; j < WE; j++)
-            V_STORE(v + (size_t)(i * WE + j) * v_plane + c, out[j]);
+            V_STORE(v + (size_t)(i * WE + j) * v_plane, out[j]);
     }
 }
 
@@ -180,7 +180,7 @@ static void WN(input_block)(const struct hr_conv_call *call, const struct WN(lay
     for (size_t t = 0; t < count; t++) {
         WN(tile_inputs)(d, call, WN(tile_at)(call->shape, first + t), zeros);
         for (size_t c = 0; c < l->c_stride; c += VN)
-            WN(input_tile)(v + t * l->c_stride, l->v_plane, d, c);
+            WN(input_tile)(v + t * l->c_stride + c, l->v_plane, d, c);
     }
 }
 
@@ -259,11 +259,9 @@ HR_INLINE void WN(product)(float *m, const float *v, const struct WN(layout) * l
     }
 }
 
-/* M of one tile and vector to pixels. */
-HR_INLINE void WN(output_tile)(const struct hr_conv_call *call, struct WN(tile) tile, size_t k,
-                               const float *m, size_t m_plane, const float *bias)
+/* WP vectors of M to WM x WM vectors of outputs. */
+HR_INLINE void WN(output_points)(VF y[WM][WM], const float *m, size_t m_plane)
 {
-    const struct hr_conv_shape *s = call->shape;
     VF mid[WM][WE];
     for (int j = 0; j < WE; j++) {
         VF in[WE], out[WM];
@@ -273,14 +271,23 @@ HR_INLINE void WN(output_tile)(const struct hr_conv_call *call, struct WN(tile) 
         for (int i = 0; i < WM; i++)
             mid[i][j] = out[i];
     }
+    for (int i = 0; i < WM; i++)
+        WN(output_1d)(y[i], mid[i]);
+}
+
+/* M of one tile and vector to pixels. */
+HR_INLINE void WN(output_tile)(const struct hr_conv_call *call, struct WN(tile) tile, size_t k,
+                               const float *m, size_t m_plane, const float *bias)
+{
+    const struct hr_conv_shape *s = call->shape;
+    VF out[WM][WM];
+    WN(output_points)(out, m, m_plane);
     const VF b = V_LOAD(bias + k), zero = V_ZERO();
     const size_t columns = s->ow - tile.x < WM ? s->ow - tile.x : WM;
     for (size_t i = 0; i < WM && tile.y + i < s->oh; i++) {
         const size_t at = ((tile.image * s->oh + tile.y + i) * s->ow + tile.x) * s->y_stride + k;
-        VF out[WM];
-        WN(output_1d)(out, mid[i]);
         for (size_t j = 0; j < columns; j++) {
-            VF y = V_ADD(out[j], b);
+            VF y = V_ADD(out[i][j], b);
             if (call->residual)
                 y = V_ADD(V_LOAD(call->residual + at + j * s->y_stride), y);
             if (s->relu)
@@ -500,11 +507,18 @@ static const double
     WN(g)[WG][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
 #endif
 
-/* U = G w G^T of a vector of outputs at once, in double, rounded once; u is written from point to
- * point at u_point floats. */
-static void WN(weight_vector)(float *u, size_t u_point, double w[9][VN])
+/* U = G w G^T times scale of channel c and the VN outputs from k (zeros past the last), in double,
+ * rounded once; u is written from point to point at u_point floats. */
+static void WN(weight_vector)(float *u, size_t u_point, const struct hr_conv_shape *shape,
+                              const float *weights, const float *scale, size_t k, size_t c)
 {
-    double mid[WG][3][VN];
+    double w[9][VN] = { { 0.0 } }, mid[WG][3][VN];
+    for (size_t j = 0; j < VN && k + j < shape->k; j++) {
+        const double factor = scale ? (double)scale[k + j] : 1.0;
+        const float *const from = weights + ((k + j) * shape->c + c) * 9;
+        for (size_t t = 0; t < 9; t++)
+            w[t][j] = (double)from[t] * factor;
+    }
     for (int i = 0; i < WG; i++)
         for (int s = 0; s < 3; s++)
             for (int j = 0; j < VN; j++)
@@ -531,16 +545,8 @@ static void WN(pack)(void *packed, const struct hr_conv_shape *s, const float *w
         float *u = (float *)packed + k_padded + k0 * WU * s->c + k - k0;
         for (size_t j = k; j < k + VN; j++)
             ((float *)packed)[j] = j < s->k && bias ? bias[j] : 0.0f;
-        for (size_t c = 0; c < s->c; c++, u += width) {
-            double lanes[9][VN] = { { 0.0 } };
-            for (size_t j = 0; j < VN && k + j < s->k; j++) {
-                const double factor = scale ? (double)scale[k + j] : 1.0;
-                const float *const from = w + ((k + j) * s->c + c) * 9;
-                for (size_t t = 0; t < 9; t++)
-                    lanes[t][j] = (double)from[t] * factor;
-            }
-            WN(weight_vector)(u, s->c * width, lanes);
-        }
+        for (size_t c = 0; c < s->c; c++, u += width)
+            WN(weight_vector)(u, s->c * width, s, w, scale, k, c);
     }
 }
 

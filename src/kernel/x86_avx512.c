@@ -57,6 +57,23 @@
 /* Tiles and vectors of outputs of a Winograd product. */
 #define WINO_ROWS    8
 #define WINO_VECTORS 3
+#define TILES_ROWS   12 /* outputs and two vectors of tiles */
+
+/* Groups of four lanes. */
+#define V_LOAD4(p)                                                                                \
+    _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_insertf128_ps(                               \
+                           _mm256_castps128_ps256(_mm_loadu_ps(*(p))), _mm_loadu_ps((p)[1]), 1)), \
+                       _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((p)[2])),         \
+                                            _mm_loadu_ps((p)[3]), 1),                             \
+                       1)
+#define V_STORE4(p, v, g)   _mm_storeu_ps(p, _mm512_extractf32x4_ps(v, g))
+#define V_UNPACK_LOW(a, b)  _mm512_unpacklo_ps(a, b)
+#define V_UNPACK_HIGH(a, b) _mm512_unpackhi_ps(a, b)
+#define V_PAIR_LOW(a, b)    _mm512_shuffle_ps(a, b, 0x44)
+#define V_PAIR_HIGH(a, b)   _mm512_shuffle_ps(a, b, 0xEE)
+
+#define V_WHERE_POSITIVE(y, v) \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), v)
 
 #define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
 
@@ -66,10 +83,12 @@
 #include "kernel/conv.tmpl.h"
 #include "kernel/eltwise.tmpl.h"
 #include "kernel/gemm.tmpl.h"
+#include "kernel/layout.tmpl.h"
 
 #define WM 4
 #define WS 1
 #include "kernel/winograd.tmpl.h"
+#include "kernel/winograd_tiles.tmpl.h"
 #define WM 2
 #define WS 1
 #include "kernel/winograd.tmpl.h"
@@ -77,8 +96,6 @@
 #define WS 2
 #include "kernel/winograd.tmpl.h"
 
-#define V_WHERE_POSITIVE(y, v) \
-    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), v)
 /* Input channels of a tile of weight gradients: accumulators, its vectors of dy, one broadcast. */
 #define WGRAD_1 16
 #define WGRAD_2 12
@@ -90,10 +107,12 @@ void hr_kernels_x86_avx512(struct hr_kernels *kernels)
     kernels->conv[kernels->conv_count++] = &conv_direct_avx512;
     kernels->conv[kernels->conv_count++] = &conv_stem_avx512;
     kernels->conv[kernels->conv_count++] = &conv_winograd_f4_avx512;
+    kernels->conv[kernels->conv_count++] = &conv_winograd_f4_tiles_avx512;
     kernels->conv[kernels->conv_count++] = &conv_winograd_f2_avx512;
     kernels->conv[kernels->conv_count++] = &conv_winograd_s2_avx512;
     kernels->linear = &linear_avx512;
     eltwise_overlay_avx512(&kernels->eltwise);
+    layout_overlay_avx512(&kernels->eltwise);
     train_overlay_avx512(&kernels->train);
     kernels->fma_peak = fma_peak_avx512;
     kernels->read_all = read_all_avx512;

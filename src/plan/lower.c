@@ -39,14 +39,24 @@ struct hr_view hr_view_of(const struct hr_lowering *l, const struct hr_shape *sh
     v.c = shape->rank > 1 ? (size_t)shape->dim[1] : 1;
     for (int i = 2; i < shape->rank; i++)
         v.pixels *= (size_t)shape->dim[i];
-    v.stride = hr_round_up(v.c, l->plan->kernels->eltwise.vector_floats);
+    const size_t vector = l->plan->kernels->eltwise.vector_floats;
+    v.stride = hr_round_up(v.c, vector);
+    v.width = shape->rank == 4 ? (size_t)shape->dim[3] : 1;
+    v.lanes = hr_tile_lanes(v.width, vector);
     return v;
 }
 
 /* Floats of one image of a view. */
 size_t hr_view_floats(const struct hr_view *v)
 {
-    return v->pixels * (v->layout == HR_LAYOUT_NHWC ? v->stride : v->c);
+    switch (v->layout) {
+    case HR_LAYOUT_NHWC:
+        return v->pixels * v->stride;
+    case HR_LAYOUT_TILES:
+        return v->pixels / v->width * 4 * v->c * v->lanes;
+    default:
+        return v->pixels * v->c;
+    }
 }
 
 enum hr_status hr_lower_block(struct hr_lowering *l, const char *name, size_t bytes, int32_t *out)
@@ -132,31 +142,43 @@ enum hr_status hr_lower_weights(struct hr_lowering *l, const struct hr_pack_job 
 
 struct layout_detail {
     hr_layout_fn *fn;
-    size_t c, pixels, stride;
+    struct hr_layout_call call; /* without pointers and n */
+    size_t rows;                /* of an image */
 };
 
 static size_t layout_tasks(const struct hr_step *step, const struct hr_run *run)
 {
     const struct layout_detail *d = step->detail;
-    const size_t rows = run->n * d->pixels;
-    return hr_row_tasks(step, rows, rows * d->stride * 2 * sizeof(float));
+    const size_t bytes = run->n * d->call.pixels * d->call.stride * 2 * sizeof(float);
+    return hr_row_tasks(step, run->n * d->rows, bytes);
 }
 
 static void layout_task(const struct hr_step *step, const struct hr_run *run, size_t task,
                         size_t count)
 {
     const struct layout_detail *d = step->detail;
-    const struct hr_layout_call call = { run->n,
-                                         d->c,
-                                         d->pixels,
-                                         d->stride,
-                                         hr_run_in(run, step->reads[0]),
-                                         hr_run_out(run, step->writes) };
-    const size_t rows = run->n * d->pixels;
+    const size_t rows = run->n * d->rows;
+    struct hr_layout_call call = d->call;
+    call.n = run->n;
+    call.x = hr_run_in(run, step->reads[0]);
+    call.y = hr_run_out(run, step->writes);
     d->fn(&call, hr_part(rows, task, count), hr_part(rows, task + 1, count));
 }
 
-/* The block of a value in a layout, with a step that converts it if it was not made in it. */
+/* The function from one layout to another, of which one is NHWC, and its name. */
+static hr_layout_fn *change_of(const struct hr_eltwise_kernels *k, enum hr_layout from,
+                               enum hr_layout to, const char **name)
+{
+    const bool into = to != HR_LAYOUT_NHWC;
+    if ((into ? to : from) == HR_LAYOUT_TILES) {
+        *name = into ? "to_tiles" : "from_tiles";
+        return into ? k->to_tiles : k->from_tiles;
+    }
+    *name = into ? "to_nchw" : "to_nhwc";
+    return into ? k->to_nchw : k->to_nhwc;
+}
+
+/* The block of a value in a layout, with steps that convert it if it was not made in it. */
 enum hr_status hr_lower_in(struct hr_lowering *l, const struct hr_node *user, hr_value value,
                            enum hr_layout layout, struct hr_view *out)
 {
@@ -166,13 +188,24 @@ enum hr_status hr_lower_in(struct hr_lowering *l, const struct hr_node *user, hr
         *out = v;
         return HR_OK;
     }
-    const struct hr_eltwise_kernels *k = &l->plan->kernels->eltwise;
-    const bool to_nhwc = layout == HR_LAYOUT_NHWC;
     struct hr_view from = hr_lower_view(l, value);
+    if (from.layout != HR_LAYOUT_NHWC && layout != HR_LAYOUT_NHWC)
+        HR_TRY(hr_lower_in(l, user, value, HR_LAYOUT_NHWC, &from));
     HR_TRY(hr_lower_out(l, user->name, &v));
     struct hr_step step = hr_step_for(l, user, &from, &v);
-    const struct layout_detail d = { to_nhwc ? k->to_nhwc : k->to_nchw, v.c, v.pixels, v.stride };
-    step.kernel = hr_lower_kernel_name(l, to_nhwc ? "to_nhwc" : "to_nchw");
+    const char *name;
+    struct layout_detail d = {
+        .fn = change_of(&l->plan->kernels->eltwise, from.layout, layout, &name),
+        .call = { .c = v.c,
+                  .pixels = v.pixels,
+                  .stride = v.stride,
+                  .width = v.width,
+                  .lanes = v.lanes },
+        .rows = v.pixels,
+    };
+    if (from.layout == HR_LAYOUT_TILES || layout == HR_LAYOUT_TILES)
+        d.rows /= v.width;
+    step.kernel = hr_lower_kernel_name(l, name);
     step.detail = hr_lower_detail(l, &d, sizeof d);
     step.tasks = layout_tasks;
     step.task = layout_task;
@@ -185,8 +218,9 @@ enum hr_status hr_lower_in(struct hr_lowering *l, const struct hr_node *user, hr
 
 struct hr_view hr_lower_view(const struct hr_lowering *l, hr_value value)
 {
-    const enum hr_layout layout =
-        l->block[value][HR_LAYOUT_NHWC] >= 0 ? HR_LAYOUT_NHWC : HR_LAYOUT_NCHW;
+    enum hr_layout layout = HR_LAYOUT_NHWC;
+    while (l->block[value][layout] < 0 && layout + 1 < HR_LAYOUT_COUNT)
+        layout++;
     struct hr_view v = hr_view_of(l, &l->graph->values[value].shape, layout);
     v.block = l->block[value][layout];
     return v;
@@ -220,7 +254,8 @@ enum hr_status hr_lower_graph(struct hr_lowering *l)
 {
     const struct hr_graph *g = l->graph;
     for (size_t i = 0; i < g->value_count; i++)
-        l->block[i][HR_LAYOUT_NHWC] = l->block[i][HR_LAYOUT_NCHW] = -1;
+        for (int layout = 0; layout < HR_LAYOUT_COUNT; layout++)
+            l->block[i][layout] = -1;
     HR_TRY(hr_lower_block(l, "input", 0, &l->block[g->input][HR_LAYOUT_NCHW]));
     for (size_t i = 0; i < g->node_count; i++)
         HR_TRY(hr_lower_of[g->nodes[i].op](l, &g->nodes[i]));
@@ -238,7 +273,9 @@ void hr_view_copy(const struct hr_view *view, const struct hr_kernels *kernels, 
         for (size_t i = 0; i < n; i++)
             memcpy(out + i * view->c, x + i * view->stride, view->c * sizeof *out);
     } else {
-        const struct hr_layout_call call = { n, view->c, view->pixels, view->stride, x, out };
+        const struct hr_layout_call call = {
+            .n = n, .c = view->c, .pixels = view->pixels, .stride = view->stride, .x = x, .y = out
+        };
         kernels->eltwise.to_nchw(&call, 0, n * view->pixels);
     }
 }

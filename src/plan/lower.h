@@ -11,6 +11,7 @@ struct hr_view {
     int32_t block;
     enum hr_layout layout;
     size_t c, pixels, stride; /* stride: floats from pixel to pixel in NHWC */
+    size_t width, lanes;      /* pixels of a row; its lanes in HR_LAYOUT_TILES, 0: not for it */
     struct hr_shape shape;    /* [N,c,h,w] or [N,c] */
 };
 
@@ -38,7 +39,8 @@ struct hr_plan {
 struct hr_lowering {
     struct hr_plan *plan; /* receives steps and blocks */
     const struct hr_graph *graph;
-    int32_t (*block)[2];      /* of each graph value in each enum hr_layout, or -1 */
+    /* Of each graph value in each layout, or -1. */
+    int32_t (*block)[HR_LAYOUT_COUNT];
     struct hr_pack_job *jobs; /* weights that the steps need */
     size_t job_count, job_capacity;
 };

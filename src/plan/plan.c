@@ -50,13 +50,18 @@ static void reuse_dying_inputs(struct hr_plan *p)
             }
 }
 
-/* Views of what outlives the run: the output and the wanted features. */
+/* Views of what outlives the run, the output and the wanted features, in NHWC. */
 static enum hr_status keep(struct hr_lowering *l, hr_value value, struct hr_view *out)
 {
-    *out = hr_lower_view(l, value);
-    if (out->block == 0)
+    if (value == l->graph->input)
         return hr_fail(HR_E_ARGUMENT, "the input of a network is no result of it");
+<<<<<<< HEAD
     l->plan->blocks[out->block].last = l->plan->wave_count;
+=======
+    const struct hr_node maker = { .name = "result" };
+    HR_TRY(hr_lower_in(l, &maker, value, HR_LAYOUT_NHWC, out));
+    l->plan->blocks[out->block].last = l->plan->step_count;
+>>>>>>> 007fe09 (AVX-512: tiles in the vector lanes for 18 channels at 56x56, on a layout where neighbouring tiles lie side by side; 45 us a layer instead of 69, 5 % of W18)
     return HR_OK;
 }
 

@@ -78,8 +78,9 @@ void bench_conv(const struct hr_kernels *kernels, int width, size_t n, const cha
            "estimate_kcycles\n");
     for (size_t i = 0; i < count; i++) {
         struct hr_conv_shape *const s = &layers[i].shape;
-        const size_t x_count = n * s->h * s->w * s->x_stride;
-        const size_t y_count = n * s->oh * s->ow * s->y_stride;
+        /* Rows of HR_LAYOUT_TILES are up to four vectors longer. */
+        const size_t x_count = n * s->h * (s->w + 64) * s->x_stride;
+        const size_t y_count = n * s->oh * (s->ow + 64) * s->y_stride;
         const size_t w_count = s->c * s->k * (size_t)(s->kernel * s->kernel);
         float *const x = check_buffer(x_count), *const w = check_buffer(w_count);
         float *const y = check_buffer(y_count), *const residual = check_buffer(y_count);

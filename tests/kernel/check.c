@@ -130,6 +130,7 @@ static void check_rung(struct check *check, const struct hr_isa *rung)
     own.conv_count = 0;
     rung->overlay(&own);
     check->rung = rung->name;
+    check->vector = own.eltwise.vector_floats;
     const size_t before = check->ran;
     for (size_t i = 0; i < own.conv_count; i++)
         if (own.conv[i] != &hr_conv_ref && wanted(check, own.conv[i]->name))
@@ -154,6 +155,7 @@ static int repeat_case(struct check *check, const char *name, const char *text)
         struct hr_kernels own = { 0 };
         rung->overlay(&own);
         check->rung = rung->name;
+        check->vector = own.eltwise.vector_floats;
         for (size_t i = 0; i < own.conv_count; i++)
             if (strcmp(own.conv[i]->name, name) == 0)
                 check_conv_case(check, own.conv[i], text);

@@ -14,6 +14,7 @@ struct check {
     const char *rung;   /* whose kernels are being checked */
     bool slow;          /* emulated: fewer and smaller cases */
     const char *filter; /* part of a kernel's name, or NULL */
+    size_t vector;      /* floats of the rung's vectors */
     size_t ran, failed;
 };
 

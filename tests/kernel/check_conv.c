@@ -59,13 +59,43 @@ static struct hr_conv_shape shape_of(const struct conv_case *c, size_t vector)
     };
 }
 
-/* NHWC to NCHW, for kernels that read or write planes. */
-static float *to_planes(const float *x, size_t n, size_t pixels, size_t c, size_t stride)
+/* A tensor whose NHWC form has rows of w pixels. */
+struct form {
+    enum hr_layout layout;
+    size_t n, h, w, c, stride, lanes;
+};
+
+static size_t form_floats(const struct form *f)
 {
-    float *const y = check_buffer(n * pixels * c);
-    for (size_t i = 0; i < n * pixels; i++)
-        for (size_t j = 0; j < c; j++)
-            y[(i / pixels * c + j) * pixels + i % pixels] = x[i * stride + j];
+    if (f->layout == HR_LAYOUT_TILES)
+        return f->n * f->h * 4 * f->c * f->lanes;
+    return f->n * f->h * f->w * (f->layout == HR_LAYOUT_NHWC ? f->stride : f->c);
+}
+
+/* Copies between x in NHWC and y in the form's layout, by the references. */
+static void change(const struct form *f, float *x, float *y, bool back)
+{
+    struct hr_eltwise_kernels k;
+    hr_eltwise_ref(&k);
+    const struct hr_layout_call call = { .n = f->n,
+                                         .c = f->c,
+                                         .pixels = f->h * f->w,
+                                         .stride = f->stride,
+                                         .x = back ? y : x,
+                                         .y = back ? x : y,
+                                         .width = f->w,
+                                         .lanes = f->lanes };
+    if (f->layout == HR_LAYOUT_TILES)
+        (back ? k.from_tiles : k.to_tiles)(&call, 0, f->n * f->h);
+    else
+        (back ? k.to_nhwc : k.to_nchw)(&call, 0, f->n * f->h * f->w);
+}
+
+/* x of NHWC in the form's layout. */
+static float *in_form(const struct form *f, float *x)
+{
+    float *const y = check_buffer(form_floats(f));
+    change(f, x, y, false);
     return y;
 }
 
@@ -171,6 +201,19 @@ static void compare(struct check *check, const struct hr_conv_kernel *kernel,
         report(check, kernel, c, "wrote to an input", 0, 0, 0);
 }
 
+/* Nothing outside y, and zeros in the lanes past the tiles of its rows. */
+static void check_lanes(struct check *check, const struct hr_conv_kernel *kernel,
+                        const struct conv_case *c, const struct form *f, const float *y)
+{
+    if (!check_canary(y, form_floats(f)))
+        report(check, kernel, c, "wrote outside y", 0, 0, 0);
+    for (size_t i = 0; f->layout == HR_LAYOUT_TILES && i < form_floats(f); i++)
+        if (i % f->lanes >= f->w / 4 && y[i] != 0) {
+            report(check, kernel, c, "lane past the tiles", i, (double)y[i], 0);
+            return;
+        }
+}
+
 static void one(struct check *check, const struct hr_conv_kernel *kernel, const struct conv_case *c)
 {
     struct conv_data d;
@@ -182,34 +225,28 @@ static void one(struct check *check, const struct hr_conv_kernel *kernel, const 
     }
     check->ran++;
     run(&hr_conv_ref, c, &d, d.x, d.shape.residual ? d.residual : NULL, d.want);
-    float *planes = NULL;
-    if (kernel->x_layout == HR_LAYOUT_NCHW)
-        planes = to_planes(d.x, c->n, d.shape.h * d.shape.w, d.shape.c, d.shape.x_stride);
-    const float *residual = d.shape.residual ? d.residual : NULL;
-    if (residual && c->alias) {
-        memcpy(d.got, d.residual, d.y_count * sizeof(float));
-        residual = d.got;
-    }
-    if (kernel->y_layout == HR_LAYOUT_NCHW) {
-        const size_t pixels = d.shape.oh * d.shape.ow;
-        float *const y = check_buffer(c->n * pixels * d.shape.k);
-        float *const r = to_planes(d.residual, c->n, pixels, d.shape.k, d.shape.y_stride);
-        if (residual && c->alias)
-            memcpy(y, r, c->n * pixels * d.shape.k * sizeof(float));
-        run(kernel, c, &d, planes ? planes : d.x, !residual ? NULL : c->alias ? y : r, y);
-        if (!check_canary(y, c->n * pixels * d.shape.k))
-            report(check, kernel, c, "wrote outside y", 0, 0, 0);
-        for (size_t i = 0; i < d.y_count; i++) {
-            const size_t p = i / d.shape.y_stride, j = i % d.shape.y_stride;
-            d.got[i] = j < d.shape.k ? y[(p / pixels * d.shape.k + j) * pixels + p % pixels] : 0;
-        }
+    const struct hr_conv_shape *const s = &d.shape;
+    const struct form in = {
+        kernel->x_layout, c->n, s->h, s->w, s->c, s->x_stride, hr_tile_lanes(s->w, check->vector)
+    };
+    const struct form out = {
+        kernel->y_layout, c->n, s->oh, s->ow, s->k, s->y_stride, hr_tile_lanes(s->ow, check->vector)
+    };
+    float *const x = in.layout == HR_LAYOUT_NHWC ? d.x : in_form(&in, d.x);
+    float *const r = out.layout == HR_LAYOUT_NHWC ? d.residual : in_form(&out, d.residual);
+    float *const y = out.layout == HR_LAYOUT_NHWC ? d.got : check_buffer(form_floats(&out));
+    if (s->residual && c->alias)
+        memcpy(y, r, form_floats(&out) * sizeof(float));
+    run(kernel, c, &d, x, !s->residual ? NULL : c->alias ? y : r, y);
+    if (out.layout != HR_LAYOUT_NHWC) {
+        check_lanes(check, kernel, c, &out, y);
+        change(&out, d.got, y, true);
         check_free(y);
         check_free(r);
-    } else {
-        run(kernel, c, &d, planes ? planes : d.x, residual, d.got);
     }
     compare(check, kernel, c, &d);
-    check_free(planes);
+    if (x != d.x)
+        check_free(x);
     data_free(&d);
 }
 
@@ -246,8 +283,9 @@ static void sweep_channels(struct check *check, const struct hr_conv_kernel *ker
 /* Every plane and split. */
 static void sweep_planes(struct check *check, const struct hr_conv_kernel *kernel)
 {
-    static const size_t planes[][2] = { { 1, 1 }, { 2, 2 }, { 1, 6 },   { 6, 1 },  { 3, 3 },
-                                        { 7, 7 }, { 5, 9 }, { 13, 17 }, { 14, 14 } };
+    static const size_t planes[][2] = { { 1, 1 },  { 2, 2 },  { 1, 6 },   { 6, 1 },   { 3, 3 },
+                                        { 7, 7 },  { 5, 9 },  { 13, 17 }, { 14, 14 }, { 9, 4 },
+                                        { 6, 12 }, { 5, 56 }, { 3, 72 } };
     static const size_t channels[][2] = { { 3, 64 }, { 18, 18 }, { 16, 32 }, { 36, 40 }, { 9, 8 } };
     uint32_t seed = 2;
     for (size_t p = 0; p < sizeof planes / sizeof *planes; p++)

@@ -151,8 +151,13 @@ static void check_layout(struct check *check, const struct hr_eltwise_kernels *k
         float *const x = check_buffer(n * c * pixels), *const y = check_buffer(n * pixels * stride);
         float *const back = check_buffer(n * c * pixels);
         check_fill(x, n * c * pixels, FILL_UNIFORM, &seed);
-        kernels->to_nhwc(&(struct hr_layout_call){ n, c, pixels, stride, x, y }, 0, n * pixels);
-        kernels->to_nchw(&(struct hr_layout_call){ n, c, pixels, stride, y, back }, 0, n * pixels);
+        struct hr_layout_call call = { .n = n, .c = c, .pixels = pixels, .stride = stride };
+        call.x = x;
+        call.y = y;
+        kernels->to_nhwc(&call, 0, n * pixels);
+        call.x = y;
+        call.y = back;
+        kernels->to_nchw(&call, 0, n * pixels);
         check->ran++;
         bool good = equal(x, back, n * c * pixels) && check_canary(y, n * pixels * stride);
         for (size_t p = 0; p < n * pixels; p++)
@@ -165,6 +170,48 @@ static void check_layout(struct check *check, const struct hr_eltwise_kernels *k
         check_free(y);
         check_free(back);
     }
+}
+
+/* Against the reference, for widths that fill lanes and that do not; the reference itself forth and
+ * back. */
+static void check_tiles(struct check *check, const struct hr_eltwise_kernels *kernels)
+{
+    struct hr_eltwise_kernels ref;
+    hr_eltwise_ref(&ref);
+    const size_t vector = kernels->vector_floats;
+    uint32_t seed = 12;
+    for (size_t width = 4; width <= 160; width += 4)
+        for (size_t c = 1; c <= 2 * vector + 3; c += 1 + check_random(&seed, 3)) {
+            const size_t lanes = hr_tile_lanes(width, vector), rows = 1 + check_random(&seed, 3);
+            const size_t stride = (c + vector - 1) / vector * vector + vector * (width % 8 == 0);
+            if (lanes == 0)
+                continue;
+            const size_t floats = rows * width * stride, tiles = rows * 4 * c * lanes;
+            float *const x = check_buffer(floats), *const back = check_buffer(floats);
+            float *const y = check_buffer(tiles), *const want = check_buffer(tiles);
+            check_fill(x, floats, FILL_UNIFORM, &seed);
+            for (size_t i = 0; i < floats; i++)
+                if (i % stride >= c)
+                    x[i] = 0.0f;
+            struct hr_layout_call call = { .c = c, .stride = stride, .x = x, .y = want };
+            call.width = width;
+            call.lanes = lanes;
+            ref.to_tiles(&call, 0, rows);
+            call.y = y;
+            kernels->to_tiles(&call, 1, rows);
+            kernels->to_tiles(&call, 0, 1);
+            call.x = y;
+            call.y = back;
+            kernels->from_tiles(&call, 0, rows);
+            check->ran++;
+            if (!equal(y, want, tiles) || !equal(back, x, floats) || !check_canary(y, tiles) ||
+                !check_canary(back, floats))
+                report(check, "tiles", rows, c, width, stride);
+            check_free(x);
+            check_free(back);
+            check_free(y);
+            check_free(want);
+        }
 }
 
 static void check_sigmoid(struct check *check, hr_sigmoid_fn *fn)
@@ -199,5 +246,6 @@ void check_eltwise(struct check *check, const struct hr_eltwise_kernels *kernels
     check_pool(check, ref.global_pool, kernels->global_pool, vector);
     check_scale(check, ref.scale, kernels->scale, vector);
     check_layout(check, kernels);
+    check_tiles(check, kernels);
     check_sigmoid(check, kernels->sigmoid);
 }
