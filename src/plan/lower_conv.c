@@ -4,10 +4,13 @@
  * set. */
 #include "plan/lower.h"
 
-/* Cycles that a run must save for each byte that a kernel's packed weights are larger, where memory
- * is to be lean: the process of W18 has 141 MB instead of 184 and is 3 % slower, that of W48 476
- * instead of 740 and 13 % slower on one thread; at 0.4 both lose more than 10 %. */
-#define CYCLES_PER_BYTE 0.25
+/* Cycles that a run must save for each byte that a kernel's packed weights are larger: two threads
+ * that stream weights wait for memory where one does not, and bytes cost time when a session
+ * starts.  At 0.1 nothing is lost on one thread (W48 gains 9 % over 0.25, its process has 600 MB
+ * instead of 476), and 5 % of W18 are gained over 0 on two threads whose memory others use too.
+ * At 0.4 W18 and W48 lose more than 10 %. */
+#define CYCLES_PER_BYTE      0.1
+#define CYCLES_PER_BYTE_LEAN 0.25
 
 /* Of a layout change: measured on Zen 5, where it moves 64 bytes a store and waits for the third
  * level of caches. */
@@ -127,7 +130,8 @@ static double conv_cost(const struct hr_lowering *l, const struct hr_node *node,
     if (kernel->y_layout != HR_LAYOUT_NHWC && !all_want(l, node->out, kernel->y_layout))
         changes += change_cost(l, node->out);
     return kernel->cost(shape, n) + changes * (double)n +
-           (l->plan->lean_memory ? CYCLES_PER_BYTE * (double)kernel->packed_bytes(shape) : 0);
+           (l->plan->lean_memory ? CYCLES_PER_BYTE_LEAN : CYCLES_PER_BYTE) *
+               (double)kernel->packed_bytes(shape);
 }
 
 /* The cheapest kernel for n images among those that apply, only exact ones if so asked. */
