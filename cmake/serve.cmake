@@ -14,11 +14,19 @@ add_custom_command(OUTPUT ${descriptors}.c
           -P ${CMAKE_SOURCE_DIR}/cmake/descriptors.cmake
   DEPENDS ${served_files} ${CMAKE_SOURCE_DIR}/cmake/descriptors.cmake VERBATIM)
 
+# The web page and the OpenAPI document, too.
+file(GLOB page_files CONFIGURE_DEPENDS src/serve/page/*)
+set(page ${hrnet_generated}/serve/page.c)
+add_custom_command(OUTPUT ${page}
+  COMMAND ${CMAKE_COMMAND} -DFROM=${CMAKE_SOURCE_DIR}/src/serve/page -DTO=${page}
+          -P ${CMAKE_SOURCE_DIR}/cmake/page.cmake
+  DEPENDS ${page_files} ${CMAKE_SOURCE_DIR}/cmake/page.cmake VERBATIM)
+
 file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.c)
 if(NOT HRNET_SERVE) # what the client needs stays
   list(FILTER serve_sources EXCLUDE REGEX "/(http|server)\\.c$")
 endif()
-add_library(hrnet_serve STATIC ${serve_sources} ${descriptors}.c $<TARGET_OBJECTS:hrnet_serve_messages>)
+add_library(hrnet_serve STATIC ${serve_sources} ${descriptors}.c ${page} $<TARGET_OBJECTS:hrnet_serve_messages>)
 add_dependencies(hrnet_serve hrnet_messages)
 target_link_libraries(hrnet_serve PUBLIC hrnet_inner PkgConfig::NGHTTP2 PkgConfig::GNUTLS)
 if(HRNET_SERVE)

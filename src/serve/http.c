@@ -436,6 +436,14 @@ static void drop_log(void *context, const char *format, va_list args)
     (void)args;
 }
 
+/* Percent-decodes in place.  What holds a zero byte stays as it is: it would end the text. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 static enum hr_status start_daemon(struct hr_http *http, const char *certificate, const char *key)
 {
     const struct hr_limits *limits = &http->service->limits;
@@ -452,13 +460,13 @@ static enum hr_status start_daemon(struct hr_http *http, const char *certificate
     const int socket = dup(http->socket); /* the daemon's: it closes it whatever happens */
     struct MHD_Daemon *daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, answer, http, MHD_OPTION_EXTERNAL_LOGGER, drop_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_NOTIFY_COMPLETED, completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, connected, http, MHD_OPTION_CONNECTION_LIMIT,
-        limits->connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT, limits->connections_of_one,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)limits->head_seconds + 1,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)limits->header_bytes,
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_ARRAY, more,
-        MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_LISTEN_SOCKET, socket,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, http, MHD_OPTION_NOTIFY_CONNECTION, connected, http,
+        MHD_OPTION_CONNECTION_LIMIT, limits->connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        limits->connections_of_one, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)limits->head_seconds + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)limits->header_bytes, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES,
+        MHD_OPTION_ARRAY, more, MHD_OPTION_END);
     if (!daemon)
         return hr_fail(HR_E_IO, "the HTTP server cannot start%s",
                        certificate ? ": are certificate and key right?" : "");

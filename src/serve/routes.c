@@ -4,7 +4,13 @@
 
 #include <string.h>
 
-const struct hr_route *const hr_route_tables[] = { hr_oip_routes, hr_observe_routes, NULL };
+const struct hr_route *const hr_route_tables[] = { hr_oip_routes,
+                                                   hr_picture_routes,
+                                                   hr_paddle_routes,
+                                                   hr_foreign_routes,
+                                                   hr_observe_routes,
+                                                   hr_page_routes,
+                                                   NULL };
 
 #define MOST_SEGMENTS 8
 
