@@ -520,6 +520,12 @@ struct hrnet_train_options {
     double smoothing;           /**< of labels, default 0 */
     int whole;                  /**< nonzero: pictures are resized and cropped as in evaluation */
     double least_area, flip;    /**< random crop and flip: default 0.08, 0.5 */
+    /** More augmentations, "randaugment:n=2,m=9;erasing:p=0.25;mixup:alpha=0.2", or NULL; kinds and
+     *  numbers are those of hrnet_augment_kinds(). */
+    const char *augment;
+    double held_back; /**< share of each class that validates where validation is NULL; default 0 */
+    int balanced;     /**< nonzero: every class is seen equally often */
+    int most_bad;     /**< pictures that may be unreadable: they are left out (default 100) */
     unsigned threads, loader_threads; /**< 0: every CPU this process may use */
     const char *cpu;                  /**< as in hrnet_session_options */
     int replace_head;     /**< nonzero: a fresh head for as many classes as `weights` has, too */
@@ -546,6 +552,9 @@ struct hrnet_train_options {
     int paddle;             /**< nonzero: write latest and best_model as PaddleClas does, too */
     const char *checkpoint; /**< prefix of such files to go on from, in a fresh folder; or NULL */
 };
+/** The augmentations there are, two lines each: name and what it does; its chance and numbers with
+ *  their defaults.  Free with hrnet_free(); NULL without memory. */
+HRNET_API char *hrnet_augment_kinds(void);
 HRNET_API void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct_size);
 
 /** Epochs and steps count from 1; loss and shares are of the epoch so far. */
@@ -562,6 +571,8 @@ struct hrnet_train_progress {
     double load_seconds;        /**< that the step waited for pictures */
     int averaged, average_best; /**< as validated and best, of the averaged weights */
     double average_loss, average_top1, average_top5;
+    uint64_t bad;      /**< pictures of this run that could not be used, each counted once */
+    uint64_t left_out; /**< pictures of this epoch that were the only one of their batch */
 };
 /** Called after every step and every epoch; nonzero stops the run. */
 typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *progress);

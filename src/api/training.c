@@ -19,10 +19,21 @@ void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct
                                                   .l2 = 1e-4,
                                                   .least_area = 0.08,
                                                   .flip = 0.5,
+                                                  .most_bad = 100,
                                                   .crop_ratio = 0.875,
                                                   .accumulate = 1,
                                                   .layer_decay = 1.0 };
     HR_API_OPTIONS_INIT(struct hrnet_train_options, defaults);
+}
+
+char *hrnet_augment_kinds(void)
+{
+    struct hr_text text = { 0 };
+    char *out = NULL;
+    hr_augment_help(&text);
+    if (hr_text_take(&text, &out) != HR_OK)
+        hr_text_fini(&text);
+    return out;
 }
 
 #define MAX_NO_DECAY 32
@@ -93,6 +104,9 @@ static enum hr_status check_ranges(const struct hrnet_train_options *o)
         !(o->least_area > 0.0 && o->least_area <= 1.0))
         return hr_fail(HR_E_ARGUMENT, "smoothing %g, flip %g and least area %g must be shares",
                        o->smoothing, o->flip, o->least_area);
+    if (!(o->held_back >= 0.0 && o->held_back < 1.0) || o->most_bad < 0)
+        return hr_fail(HR_E_ARGUMENT, "held_back is %g, most_bad %d: a share below 1 and a count",
+                       o->held_back, o->most_bad);
     if (o->threads > HRNET_MAX_THREADS || o->loader_threads > HRNET_MAX_THREADS)
         return hr_fail(HR_E_ARGUMENT, "%u threads: at most %d are possible",
                        o->threads > o->loader_threads ? o->threads : o->loader_threads,
@@ -132,7 +146,9 @@ static bool observe(void *context, const struct hr_train_progress *p)
                                                    .average_best = p->average_best,
                                                    .average_loss = p->average_loss,
                                                    .average_top1 = p->average_top1,
-                                                   .average_top5 = p->average_top5 };
+                                                   .average_top5 = p->average_top5,
+                                                   .bad = p->bad,
+                                                   .left_out = p->left_out };
     return !outer->fn || outer->fn(outer->context, &progress) == 0;
 }
 
@@ -170,6 +186,9 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .crop = !o->whole,
         .least_area = o->least_area,
         .flip = o->flip,
+        .held_back = o->held_back,
+        .balanced = o->balanced != 0,
+        .most_bad = (size_t)o->most_bad,
         .keep = (uint64_t)o->keep,
         .patience = (uint64_t)o->patience,
         .save_steps = (uint64_t)o->save_steps,
@@ -196,6 +215,8 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
         status = hr_api_recipe_checked(&recipe, o.recipe);
         inner.recipe = &recipe;
     }
+    if (status == HR_OK && o.augment)
+        status = hr_augment_parse(&inner.augment, o.augment);
     if (status == HR_OK)
         status = choose_optim(&inner.optim, &o);
     if (status == HR_OK)

@@ -4,6 +4,7 @@
 #ifndef HR_BASE_RNG_H
 #define HR_BASE_RNG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct hr_random {
@@ -16,5 +17,9 @@ double hr_random_unit(struct hr_random *r);                        /* [0, 1), 53
 double hr_random_between(struct hr_random *r, double a, double b); /* [a, b) */
 uint64_t hr_random_below(struct hr_random *r, uint64_t count);     /* [0, count), count >= 1 */
 double hr_random_normal(struct hr_random *r);                      /* mean 0, deviation 1 */
+double hr_random_gamma(struct hr_random *r, double shape);         /* scale 1, shape > 0 */
+double hr_random_beta(struct hr_random *r, double shape);          /* Beta(shape, shape) */
+/* Fills order[count] with a permutation of 0 .. count - 1. */
+void hr_random_permute(struct hr_random *r, size_t *order, size_t count);
 
 #endif

@@ -74,6 +74,13 @@ static const struct hr_flag flags[] = {
       "resize and crop the centre as in evaluation, no random crops" },
     { "least-area", 0, HR_FLAG_REAL, "SHARE", "0.08", 0, 0, "of a random crop" },
     { "flip", 0, HR_FLAG_REAL, "CHANCE", "0.5", 0, 0, "of a picture to be mirrored" },
+    { "augment", 0, HR_FLAG_TEXT, "STEPS", NULL, 0, 0,
+      "more augmentations: randaugment:n=2,m=9;erasing:p=0.25;mixup:alpha=0.2" },
+    { "val-split", 0, HR_FLAG_REAL, "SHARE", "0", 0, 0,
+      "of each class validates, drawn by the seed, without --val" },
+    { "balanced", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "every class is seen equally often" },
+    { "max-bad", 0, HR_FLAG_COUNT, "N", "100", 0, INT32_MAX,
+      "pictures that may be unreadable: they are named and left out" },
     { "seed", 0, HR_FLAG_COUNT, "N", "0", 0, INT64_MAX, "of everything random" },
     { "threads", 't', HR_FLAG_COUNT, "N", "0", 0, 1024, "of the computation; 0: all CPUs" },
     { "loaders", 0, HR_FLAG_COUNT, "N", "0", 0, 1024, "threads that load pictures; 0: all CPUs" },
@@ -85,6 +92,7 @@ static const struct hr_flag flags[] = {
 struct run {
     struct hr_progress progress;
     bool told;
+    struct hrnet_train_progress last;
 };
 
 /* One line an epoch on standard output. */
@@ -114,6 +122,7 @@ static int observe(void *context, const struct hrnet_train_progress *p)
                 (unsigned long long)p->pictures, (unsigned long long)p->steps,
                 (double)p->activation_bytes / 1e9, (double)p->state_bytes / 1e9);
     }
+    run->last = *p;
     if (p->epoch_end) {
         hr_progress_hide(&run->progress);
         print_epoch(p);
@@ -154,6 +163,10 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.whole = hr_arg_switch(args, "whole");
     o.least_area = hr_arg_real(args, "least-area");
     o.flip = hr_arg_real(args, "flip");
+    o.augment = hr_arg_text(args, "augment");
+    o.held_back = hr_arg_real(args, "val-split");
+    o.balanced = hr_arg_switch(args, "balanced");
+    o.most_bad = (int)hr_arg_count(args, "max-bad");
     o.threads = (unsigned)hr_arg_count(args, "threads");
     o.loader_threads = (unsigned)hr_arg_count(args, "loaders");
     o.cpu = hr_arg_text(args, "cpu");
@@ -211,6 +224,9 @@ static int train(const struct hr_args *args)
     hr_progress_start(&run.progress, hr_arg_text(args, "progress"), "train", "steps");
     const hrnet_status status = hrnet_train(&o, observe, &run);
     hr_progress_end(&run.progress);
+    if (run.last.bad > 0)
+        fprintf(stderr, "hrnet: %llu pictures were bad and left out\n",
+                (unsigned long long)run.last.bad);
     return status == HRNET_OK ? 0 : hr_report((int)status);
 }
 

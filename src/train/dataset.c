@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -17,6 +18,7 @@ void hr_dataset_fini(struct hr_dataset *set)
     hr_names_fini(&set->paths);
     hr_names_fini(&set->classes);
     hr_mem_free(set->labels);
+    hr_mem_free(set->several);
     *set = (struct hr_dataset){ 0 };
 }
 
@@ -92,26 +94,63 @@ static enum hr_status open_folder(struct hr_dataset *set, const char *folder)
 
 /* ---- Lists ---- */
 
-/* "path label": PaddleClas reads the first two words of a line; a path with blanks is refused. */
+/* "0,1,0": one digit a class, as many on every line. */
+static enum hr_status add_several(struct hr_dataset *set, const char *path, const char *digits,
+                                  const char *list, size_t number)
+{
+    const size_t classes = (strlen(digits) + 1) / 2, row = set->paths.count;
+    if (row > 0 && (!set->several || classes != (size_t)set->class_count))
+        return hr_fail(HR_E_FORMAT, "%s: line %zu has %zu labels, the lines before it %d", list,
+                       number, classes, set->several ? set->class_count : 1);
+    HR_TRY(hr_mem_grow((void **)&set->several, &set->several_capacity, (row + 1) * classes, 1));
+    int32_t first = -1;
+    for (size_t k = 0; k < classes; k++) {
+        const char digit = digits[2 * k], then = digits[2 * k + 1];
+        if ((digit != '0' && digit != '1') || then != (k + 1 < classes ? ',' : '\0'))
+            return hr_fail(HR_E_FORMAT, "%s: line %zu: '%.40s' is not a row of 0 and 1 with commas",
+                           list, number, digits);
+        set->several[row * classes + k] = digit == '1';
+        first = first < 0 && digit == '1' ? (int32_t)k : first;
+    }
+    HR_TRY(add(set, path, first < 0 ? 0 : first));
+    set->class_count = (int32_t)classes;
+    return HR_OK;
+}
+
+static enum hr_status add_label(struct hr_dataset *set, const char *path, const char *digits,
+                                const char *list, size_t number)
+{
+    int64_t label;
+    if (strchr(digits, ','))
+        return add_several(set, path, digits, list, number);
+    if (set->several)
+        return hr_fail(HR_E_FORMAT, "%s: line %zu has 1 label, the lines before it %d", list,
+                       number, set->class_count);
+    if (hr_parse_i64(digits, &label) != HR_OK || label < 0 || label >= MAX_CLASSES)
+        return hr_fail(HR_E_FORMAT, "%s: line %zu: label '%.40s' is not a number from 0 to %d",
+                       list, number, digits, MAX_CLASSES - 1);
+    return add(set, path, (int32_t)label);
+}
+
+/* "path label", a blank or a tab between: the last of them, so that paths may have blanks. */
 static enum hr_status add_line(struct hr_dataset *set, const char *root, const char *list,
                                const char *line, size_t length, size_t number)
 {
-    char digits[24];
-    int64_t label;
-    const char *const blank = memchr(line, ' ', length);
-    const size_t path_length = blank ? (size_t)(blank - line) : 0;
-    const size_t rest = blank ? length - path_length - 1 : 0;
-    char *path = NULL;
-    if (path_length == 0 || rest == 0 || rest >= sizeof digits)
+    size_t end = length, from;
+    while (end > 0 && (line[end - 1] == ' ' || line[end - 1] == '\t'))
+        end--;
+    for (from = end; from > 0 && line[from - 1] != ' ' && line[from - 1] != '\t'; from--)
+        ;
+    if (end == 0)
+        return HR_OK;
+    if (from <= 1)
         return hr_fail(HR_E_FORMAT, "%s: line %zu is not 'path label'", list, number);
-    memcpy(digits, blank + 1, rest);
-    digits[rest] = '\0';
-    if (hr_parse_i64(digits, &label) != HR_OK || label < 0 || label >= MAX_CLASSES)
-        return hr_fail(HR_E_FORMAT, "%s: line %zu: label '%s' is not a number from 0 to %d", list,
-                       number, digits, MAX_CLASSES - 1);
-    HR_TRY(joined(&path, root, line, path_length));
-    const enum hr_status status = add(set, path, (int32_t)label);
+    char *path = NULL, *const label = hr_mem_strndup(line + from, end - from);
+    enum hr_status status = label ? joined(&path, root, line, from - 1) : HR_E_MEMORY;
+    if (status == HR_OK)
+        status = add_label(set, path, label, list, number);
     hr_mem_free(path);
+    hr_mem_free(label);
     return status;
 }
 
@@ -221,15 +260,155 @@ enum hr_status hr_dataset_relabel(struct hr_dataset *set, const struct hr_datase
     return HR_OK;
 }
 
-/* Fisher and Yates, from a stream of its own. */
+/* From a stream of its own. */
 void hr_dataset_shuffle(size_t *order, size_t count, uint64_t seed, uint64_t epoch)
 {
     struct hr_random random = hr_random_of(seed, epoch << 8 | 1);
-    for (size_t i = 0; i < count; i++)
-        order[i] = i;
-    for (size_t i = count; i > 1; i--) {
-        const size_t j = hr_random_below(&random, i), keep = order[j];
-        order[j] = order[i - 1];
-        order[i - 1] = keep;
+    hr_random_permute(&random, order, count);
+}
+
+void hr_dataset_targets(const struct hr_dataset *set, size_t index, float *targets)
+{
+    for (size_t k = 0; k < (size_t)set->class_count; k++)
+        targets[k] = set->several ? (float)set->several[index * (size_t)set->class_count + k]
+                                  : (float)((size_t)set->labels[index] == k);
+}
+
+/* ---- Classes ---- */
+
+/* The pictures of each class together: those of class k are sorted[start[k]] up to start[k + 1], in
+ * the set's order.  All of `several` are one class. */
+struct groups {
+    size_t *start, *sorted, count;
+};
+
+static void groups_fini(struct groups *g)
+{
+    hr_mem_free(g->start);
+    hr_mem_free(g->sorted);
+}
+
+static enum hr_status groups_init(struct groups *g, const struct hr_dataset *set)
+{
+    g->count = set->several ? 1 : (size_t)set->class_count;
+    g->start = hr_mem_alloc(g->count + 2, sizeof *g->start);
+    g->sorted = hr_mem_alloc(set->paths.count, sizeof *g->sorted);
+    if (!g->start || !g->sorted) {
+        groups_fini(g);
+        return HR_E_MEMORY;
     }
+    for (size_t i = 0; i < set->paths.count; i++)
+        g->start[(set->several ? 0 : (size_t)set->labels[i]) + 2]++;
+    for (size_t k = 2; k < g->count + 2; k++)
+        g->start[k] += g->start[k - 1];
+    for (size_t i = 0; i < set->paths.count; i++)
+        g->sorted[g->start[(set->several ? 0 : (size_t)set->labels[i]) + 1]++] = i;
+    return HR_OK;
+}
+
+/* Puts the pictures of each class into an order of its own. */
+static enum hr_status groups_shuffle(struct groups *g, uint64_t seed, uint64_t use)
+{
+    const size_t all = g->start[g->count];
+    size_t *const order = hr_mem_alloc(all, sizeof *order);
+    size_t *const copy = hr_mem_alloc(all, sizeof *copy);
+    if (order && copy) {
+        memcpy(copy, g->sorted, all * sizeof *copy);
+        for (size_t k = 0; k < g->count; k++) {
+            struct hr_random random = hr_random_of(seed, use);
+            random = hr_random_of(hr_random_next(&random), k);
+            const size_t from = g->start[k], count = g->start[k + 1] - from;
+            hr_random_permute(&random, order, count);
+            for (size_t i = 0; i < count; i++)
+                g->sorted[from + i] = copy[from + order[i]];
+        }
+    }
+    const bool enough = order && copy;
+    hr_mem_free(copy);
+    hr_mem_free(order);
+    return enough ? HR_OK : HR_E_MEMORY;
+}
+
+/* How many of `count` pictures `share` is. */
+static size_t part_of(size_t count, double share)
+{
+    const size_t part = (size_t)lround((double)count * share);
+    if (count < 2 || share <= 0.0)
+        return 0;
+    return part < 1 ? 1 : part > count - 1 ? count - 1 : part;
+}
+
+static enum hr_status copy_picture(struct hr_dataset *to, const struct hr_dataset *set, size_t i)
+{
+    const size_t classes = (size_t)set->class_count, row = to->paths.count;
+    if (set->several) {
+        HR_TRY(hr_mem_grow((void **)&to->several, &to->several_capacity, (row + 1) * classes, 1));
+        memcpy(to->several + row * classes, set->several + i * classes, classes);
+    }
+    return add(to, set->paths.items[i], set->labels[i]);
+}
+
+/* taken[i]: picture i goes to `out`, else to `rest`; the order stays. */
+static enum hr_status part(const struct hr_dataset *set, const bool *taken, struct hr_dataset *rest,
+                           struct hr_dataset *out)
+{
+    for (size_t i = 0; i < set->paths.count; i++)
+        HR_TRY(copy_picture(taken[i] ? out : rest, set, i));
+    for (size_t k = 0; k < set->classes.count; k++) {
+        HR_TRY(hr_names_add(&rest->classes, set->classes.items[k]));
+        HR_TRY(hr_names_add(&out->classes, set->classes.items[k]));
+    }
+    rest->class_count = out->class_count = set->class_count;
+    return HR_OK;
+}
+
+enum hr_status hr_dataset_split(struct hr_dataset *set, double share, uint64_t seed,
+                                struct hr_dataset *out)
+{
+    struct groups g = { 0 };
+    struct hr_dataset rest = { 0 }, moved = { 0 };
+    HR_TRY(groups_init(&g, set));
+    bool *const taken = hr_mem_alloc(set->paths.count, sizeof *taken);
+    enum hr_status status = taken ? groups_shuffle(&g, seed, 5) : HR_E_MEMORY;
+    for (size_t k = 0; status == HR_OK && k < g.count; k++)
+        for (size_t i = 0; i < part_of(g.start[k + 1] - g.start[k], share); i++)
+            taken[g.sorted[g.start[k] + i]] = true;
+    if (status == HR_OK)
+        status = part(set, taken, &rest, &moved);
+    if (status == HR_OK && moved.paths.count == 0)
+        status = hr_fail(HR_E_ARGUMENT, "no class has two pictures: none can be held back");
+    if (status == HR_OK) {
+        hr_dataset_fini(set);
+        *set = rest;
+        *out = moved;
+    } else {
+        hr_dataset_fini(&rest);
+        hr_dataset_fini(&moved);
+    }
+    hr_mem_free(taken);
+    groups_fini(&g);
+    return status;
+}
+
+enum hr_status hr_dataset_balance(size_t *order, const struct hr_dataset *set, uint64_t seed,
+                                  uint64_t epoch)
+{
+    const size_t count = set->paths.count;
+    struct groups g = { 0 };
+    HR_TRY(groups_init(&g, set));
+    size_t *const places = hr_mem_alloc(count, sizeof *places);
+    enum hr_status status = places ? groups_shuffle(&g, seed, epoch << 8 | 6) : HR_E_MEMORY;
+    if (status == HR_OK) {
+        hr_dataset_shuffle(places, count, seed, epoch);
+        size_t used = 0;
+        for (size_t round = 0; used < count; round++) /* one of every class a round */
+            for (size_t k = 0; k < g.count && used < count; k++) {
+                const size_t own = g.start[k + 1] - g.start[k];
+                if (own > 0)
+                    order[places[used++]] = g.sorted[g.start[k] + round % own];
+            }
+    }
+    hr_mem_free(places);
+    groups_fini(&g);
+    return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which pictures there are and what they show: a folder of class folders, or PaddleClas's lists
- * ("path label" a line, paths below a root). */
+ * ("path label" a line, paths below a root; or "path 0,1,0,..." where a picture may show several
+ * things). */
 #ifndef HR_TRAIN_DATASET_H
 #define HR_TRAIN_DATASET_H
 
@@ -12,8 +13,9 @@
 
 struct hr_dataset {
     struct hr_names paths; /* as they are opened */
-    int32_t *labels;       /* of each path */
-    size_t label_capacity;
+    int32_t *labels;       /* of each path; of several, the first */
+    uint8_t *several;      /* [paths][class_count] of 0 and 1, or NULL: each shows one thing */
+    size_t label_capacity, several_capacity;
     struct hr_names classes; /* names by label; empty for a list */
     int32_t class_count;
 };
@@ -29,6 +31,20 @@ enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path,
  * there.  Lists keep their numbers. */
 enum hr_status hr_dataset_relabel(struct hr_dataset *set,
                                   const struct hr_dataset *like) HR_WARN_UNUSED;
+
+/* What picture `index` shows: targets [class_count] of 0 and 1. */
+void hr_dataset_targets(const struct hr_dataset *set, size_t index, float *targets);
+
+/* Moves `share` of each class (rounded; at least one of two, never all) from `set` into the empty
+ * `out`, as the seed draws them.  Several labels a picture: of all pictures.  HR_E_ARGUMENT where
+ * nothing would move. */
+enum hr_status hr_dataset_split(struct hr_dataset *set, double share, uint64_t seed,
+                                struct hr_dataset *out) HR_WARN_UNUSED;
+
+/* Fills order[count of paths] so that every class has as many places (or one more): each goes
+ * through its pictures in an order of its own again and again.  One label a picture. */
+enum hr_status hr_dataset_balance(size_t *order, const struct hr_dataset *set, uint64_t seed,
+                                  uint64_t epoch) HR_WARN_UNUSED;
 
 /* Fills order[count] with a permutation that follows from seed and epoch. */
 void hr_dataset_shuffle(size_t *order, size_t count, uint64_t seed, uint64_t epoch);

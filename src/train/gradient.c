@@ -40,7 +40,8 @@ double hr_gradient_add(struct hr_gradient *g, float *params, const struct hr_bat
     const struct hr_loss_batch b = { .n = batch->n,
                                      .classes = hr_tape_classes(g->tape),
                                      .logits = g->logits,
-                                     .labels = batch->labels };
+                                     .labels = batch->labels,
+                                     .targets = batch->targets };
     const double mass = hr_loss_mass(g->loss, &b);
     hr_tape_forward(g->tape, params, batch->n, batch->x, g->logits);
     const double loss = hr_loss_value(g->loss, &b, g->dlogits, g->several ? mass : 1.0);

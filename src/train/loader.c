@@ -8,22 +8,37 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "train/mix.h"
 
 #define RING 3 /* batches: the one in use, the next, and one to even things out */
 
-struct slot {
-    float *x;
-    int32_t *labels;
-    size_t done;
-    size_t bad; /* place of its first bad picture in the epoch, SIZE_MAX for none */
+#define MESSAGE_BYTES 512
+
+/* What became of a sample. */
+struct made {
+    size_t index; /* in the data set */
     enum hr_status status;
-    char message[1024];
+    char message[MESSAGE_BYTES];
+};
+
+struct slot {
+    float *x, *targets, *spare; /* the last two only where there are targets */
+    int32_t *labels;
+    size_t *index;     /* in the data set, of the good ones */
+    struct made *made; /* [batch], as they were asked for */
+    size_t done, good; /* good: behind the first `ready` */
+    bool ready;
+    enum hr_status status; /* of mixing */
 };
 
 struct hr_loader {
     struct hr_loader_options options;
     size_t *order;
     size_t sample_floats, batches;
+    bool soft;   /* there are targets */
+    bool *known; /* [pictures]: is bad, and was told; the caller's */
+    struct hr_loader_counts counts;
+    enum hr_status started_well; /* the epoch has an order */
     struct slot slots[RING];
     pthread_t *threads;
     unsigned started;
@@ -41,29 +56,72 @@ static size_t batch_size(const struct hr_loader *l, size_t batch)
     return left < l->options.batch ? left : l->options.batch;
 }
 
-/* Streams of samples leave room for those of the shuffling. */
-static struct hr_random stream_of(const struct hr_loader *l, uint64_t epoch, size_t place)
+/* Streams of samples (use 2) and batches (use 4) leave room for those of the shuffling. */
+static struct hr_random stream_of(const struct hr_loader *l, uint64_t epoch, size_t place,
+                                  uint64_t use)
 {
-    struct hr_random random = hr_random_of(l->options.seed, epoch << 8 | 2);
+    struct hr_random random = hr_random_of(l->options.seed, epoch << 8 | use);
     return hr_random_of(hr_random_next(&random), place);
+}
+
+/* Moves the good samples of a batch together, in order. */
+static void close_ranks(struct hr_loader *l, struct slot *slot, size_t count)
+{
+    const size_t classes = (size_t)l->options.set->class_count;
+    slot->good = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t index = slot->made[i].index, to = slot->good;
+        if (slot->made[i].status != HR_OK)
+            continue;
+        if (to != i)
+            memcpy(slot->x + to * l->sample_floats, slot->x + i * l->sample_floats,
+                   l->sample_floats * sizeof(float));
+        slot->index[to] = index;
+        slot->labels[to] = l->options.set->labels[index];
+        if (l->soft)
+            hr_dataset_targets(l->options.set, index, slot->targets + to * classes);
+        slot->good++;
+    }
+}
+
+/* The whole batch is there: what is bad goes, what mixes is mixed. */
+static void finish(struct hr_loader *l, uint64_t epoch, size_t batch, struct slot *slot)
+{
+    const struct hr_recipe *r = &l->options.sample.recipe;
+    struct hr_random random = stream_of(l, epoch, batch, 4);
+    enum hr_augment_kind kind;
+    close_ranks(l, slot, batch_size(l, batch));
+    struct hr_mix_batch mix = { .n = slot->good,
+                                .classes = (size_t)l->options.set->class_count,
+                                .height = r->crop_height,
+                                .width = r->crop_width,
+                                .x = slot->x,
+                                .spare = slot->spare,
+                                .targets = slot->targets,
+                                .labels = slot->labels };
+    slot->status = HR_OK;
+    if (l->soft && slot->good > 0)
+        slot->status = hr_mix_apply(&l->options.sample.augment, &random, &mix, &kind);
 }
 
 static void make_one(struct hr_loader *l, uint64_t epoch, size_t place)
 {
-    struct slot *slot = &l->slots[place / l->options.batch % RING];
-    const size_t index = l->order[place], at = place % l->options.batch;
-    struct hr_random random = stream_of(l, epoch, place);
-    const enum hr_status status =
-        hr_sample_make(&l->options.sample, l->options.set->paths.items[index], &random,
-                       slot->x + at * l->sample_floats);
+    const size_t batch = place / l->options.batch, at = place % l->options.batch;
+    struct slot *slot = &l->slots[batch % RING];
+    struct made *made = &slot->made[at];
+    struct hr_random random = stream_of(l, epoch, place, 2);
+    made->index = l->order[place];
+    made->status = hr_sample_make(&l->options.sample, l->options.set->paths.items[made->index],
+                                  &random, slot->x + at * l->sample_floats);
+    if (made->status != HR_OK)
+        snprintf(made->message, sizeof made->message, "%s", hr_last_message());
     pthread_mutex_lock(&l->lock);
-    slot->labels[at] = l->options.set->labels[index];
-    if (status != HR_OK && place < slot->bad) {
-        slot->bad = place;
-        slot->status = status;
-        snprintf(slot->message, sizeof slot->message, "%s", hr_last_message());
+    if (++slot->done == batch_size(l, batch)) {
+        pthread_mutex_unlock(&l->lock);
+        finish(l, epoch, batch, slot);
+        pthread_mutex_lock(&l->lock);
+        slot->ready = true;
     }
-    slot->done++;
     l->running--;
     pthread_cond_broadcast(&l->ready);
 }
@@ -106,6 +164,24 @@ static enum hr_status start_threads(struct hr_loader *l)
     return HR_OK;
 }
 
+static enum hr_status fill_slot(const struct hr_loader *l, struct slot *slot)
+{
+    const size_t batch = l->options.batch, classes = (size_t)l->options.set->class_count;
+    const size_t spare = l->sample_floats > classes ? l->sample_floats : classes;
+    slot->x = hr_mem_alloc(batch, l->sample_floats * sizeof(float));
+    slot->labels = hr_mem_alloc(batch, sizeof *slot->labels);
+    slot->index = hr_mem_alloc(batch, sizeof *slot->index);
+    slot->made = hr_mem_alloc(batch, sizeof *slot->made);
+    if (l->soft) {
+        slot->targets = hr_mem_alloc(batch, classes * sizeof(float));
+        slot->spare = hr_mem_alloc(batch, spare * sizeof(float));
+    }
+    return slot->x && slot->labels && slot->index && slot->made &&
+                   (!l->soft || (slot->targets && slot->spare))
+               ? HR_OK
+               : HR_E_MEMORY;
+}
+
 static enum hr_status fill(struct hr_loader *l)
 {
     const struct hr_recipe *r = &l->options.sample.recipe;
@@ -115,14 +191,13 @@ static enum hr_status fill(struct hr_loader *l)
     l->claimed = count; /* nothing to do before an epoch starts */
     l->order = hr_mem_alloc(count, sizeof *l->order);
     l->threads = hr_mem_alloc(l->options.threads, sizeof *l->threads);
-    if (!l->order || !l->threads)
+    l->known = hr_mem_alloc(count, sizeof *l->known);
+    l->soft = l->options.set->several ||
+              hr_augment_find(&l->options.sample.augment, HR_STAGE_BATCH) != NULL;
+    if (!l->order || !l->threads || !l->known)
         return HR_E_MEMORY;
-    for (size_t i = 0; i < RING; i++) {
-        l->slots[i].x = hr_mem_alloc(l->options.batch, l->sample_floats * sizeof(float));
-        l->slots[i].labels = hr_mem_alloc(l->options.batch, sizeof(int32_t));
-        if (!l->slots[i].x || !l->slots[i].labels)
-            return HR_E_MEMORY;
-    }
+    for (size_t i = 0; i < RING; i++)
+        HR_TRY(fill_slot(l, &l->slots[i]));
     return start_threads(l);
 }
 
@@ -158,8 +233,14 @@ void hr_loader_destroy(struct hr_loader *l)
     pthread_mutex_destroy(&l->lock);
     for (size_t i = 0; i < RING; i++) {
         hr_mem_free(l->slots[i].x);
+        hr_mem_free(l->slots[i].targets);
+        hr_mem_free(l->slots[i].spare);
         hr_mem_free(l->slots[i].labels);
+        hr_mem_free(l->slots[i].index);
+        hr_mem_free(l->slots[i].made);
     }
+    hr_names_fini(&l->counts.names);
+    hr_mem_free(l->known);
     hr_mem_free(l->threads);
     hr_mem_free(l->order);
     hr_mem_free(l);
@@ -168,8 +249,7 @@ void hr_loader_destroy(struct hr_loader *l)
 static void clear_slot(struct slot *slot)
 {
     slot->done = 0;
-    slot->bad = SIZE_MAX;
-    slot->status = HR_OK;
+    slot->ready = false;
 }
 
 void hr_loader_start(struct hr_loader *l, uint64_t epoch, size_t batch)
@@ -181,42 +261,94 @@ void hr_loader_start(struct hr_loader *l, uint64_t epoch, size_t batch)
         pthread_cond_wait(&l->ready, &l->lock);
     for (size_t i = 0; i < RING; i++)
         clear_slot(&l->slots[i]);
-    if (l->options.shuffle)
+    l->counts.left_out = 0;
+    l->started_well = HR_OK;
+    if (l->options.balanced)
+        l->started_well = hr_dataset_balance(l->order, l->options.set, l->options.seed, epoch);
+    else if (l->options.shuffle)
         hr_dataset_shuffle(l->order, count, l->options.seed, epoch);
     else
         for (size_t i = 0; i < count; i++)
             l->order[i] = i;
     l->epoch = epoch;
-    l->taken = batch < l->batches ? batch : l->batches;
-    l->claimed = batch < l->batches ? batch * l->options.batch : count;
+    const bool well = l->started_well == HR_OK && batch < l->batches;
+    l->taken = well ? batch : l->batches;
+    l->claimed = well ? batch * l->options.batch : count;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
 }
 
-enum hr_status hr_loader_next(struct hr_loader *l, struct hr_batch *batch)
+/* A failure that is the picture's own, and not this machine's. */
+static bool is_bad_picture(enum hr_status status)
 {
-    enum hr_status status = HR_OK;
+    return status != HR_E_MEMORY && status != HR_E_INTERNAL;
+}
+
+/* Names each bad picture of a batch the first time it is met. */
+static enum hr_status tell_bad(struct hr_loader *l, const struct slot *slot, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct made *made = &slot->made[i];
+        if (made->status == HR_OK || l->known[made->index])
+            continue;
+        if (!is_bad_picture(made->status) || l->options.most_bad == 0)
+            return hr_fail(made->status, "%s", made->message);
+        l->known[made->index] = true;
+        HR_TRY(hr_names_add(&l->counts.names, made->message));
+        if (++l->counts.bad > l->options.most_bad)
+            return hr_fail(made->status, "%zu pictures are bad, and at most %zu may be: %s",
+                           l->counts.bad, l->options.most_bad, made->message);
+        hr_log(HR_LOG_WARNING, "%s: left out", made->message);
+    }
+    return HR_OK;
+}
+
+/* Takes the next batch out of the ring, whatever is in it. */
+static struct slot *take(struct hr_loader *l, size_t *index)
+{
     pthread_mutex_lock(&l->lock);
-    const size_t index = l->taken;
-    *batch = (struct hr_batch){ 0 };
-    if (index < l->batches) {
-        struct slot *slot = &l->slots[index % RING];
-        if (index > 0)
-            clear_slot(&l->slots[(index - 1) % RING]);
+    *index = l->taken;
+    struct slot *slot = *index < l->batches ? &l->slots[*index % RING] : NULL;
+    if (slot) {
+        if (*index > 0)
+            clear_slot(&l->slots[(*index - 1) % RING]);
         l->taken++;
         pthread_cond_broadcast(&l->work);
-        while (slot->done < batch_size(l, index))
+        while (!slot->ready)
             pthread_cond_wait(&l->ready, &l->lock);
-        *batch = (struct hr_batch){ batch_size(l, index), slot->x, slot->labels,
-                                    l->order + index * l->options.batch };
-        if (slot->status != HR_OK)
-            status = hr_fail(slot->status, "%s", slot->message);
     }
     pthread_mutex_unlock(&l->lock);
-    return status;
+    return slot;
+}
+
+enum hr_status hr_loader_next(struct hr_loader *l, struct hr_batch *batch)
+{
+    const size_t least = l->options.least;
+    size_t index;
+    *batch = (struct hr_batch){ 0 };
+    HR_TRY(l->started_well);
+    for (struct slot *slot; (slot = take(l, &index));) {
+        HR_TRY(tell_bad(l, slot, batch_size(l, index)));
+        if (slot->status != HR_OK)
+            return hr_fail(slot->status, "out of memory to mix a batch");
+        if (slot->good > 0 && slot->good >= least) {
+            *batch = (struct hr_batch){ slot->good, slot->x, slot->labels,
+                                        l->soft ? slot->targets : NULL, slot->index };
+            return HR_OK;
+        }
+        l->counts.left_out += slot->good;
+        if (least > 0)
+            return HR_OK;
+    }
+    return HR_OK;
 }
 
 size_t hr_loader_batches(const struct hr_loader *l)
 {
     return l->batches;
+}
+
+const struct hr_loader_counts *hr_loader_counts(const struct hr_loader *l)
+{
+    return &l->counts;
 }

@@ -12,15 +12,27 @@ struct hr_loader_options {
     struct hr_sample_options sample;
     size_t batch;
     unsigned threads;
-    bool shuffle; /* by seed and epoch; else in order */
+    bool shuffle;  /* by seed and epoch; else in order */
+    bool balanced; /* as many places for every class; needs shuffle and one label a picture */
     uint64_t seed;
+    size_t most_bad; /* pictures that may be bad: they are left out, named once with hr_log() */
+    /* Pictures a batch needs; one with fewer good ones comes with n = 0, so that batches keep their
+     * places.  0: batches without good pictures do not come at all. */
+    size_t least;
 };
 
 struct hr_batch {
-    size_t n;       /* 0 behind the last; the last may be smaller */
-    const float *x; /* [n,3,h,w]; valid until the next call */
-    const int32_t *labels;
-    const size_t *index; /* which pictures of the set they are */
+    size_t n;              /* 0 behind the last; may be smaller than asked for */
+    const float *x;        /* [n,3,h,w]; valid until the next call */
+    const int32_t *labels; /* the class of the largest target */
+    const float *targets;  /* [n,classes] with several labels or mixed ones; else NULL */
+    const size_t *index;   /* which pictures of the set they are */
+};
+
+struct hr_loader_counts {  /* so far */
+    size_t bad;            /* pictures that cannot be used; each counts once */
+    size_t left_out;       /* pictures of batches that were too small, in this epoch */
+    struct hr_names names; /* why, one message a bad picture; the loader's */
 };
 
 struct hr_loader; /* one caller */
@@ -30,8 +42,9 @@ void hr_loader_destroy(struct hr_loader *loader); /* NULL is allowed; stops what
 
 /* Begins an epoch, at one of its batches: those before it count as taken. */
 void hr_loader_start(struct hr_loader *loader, uint64_t epoch, size_t batch);
-/* The next batch; waits for it.  Fails as its first bad picture did, which is named. */
+/* The next batch; waits for it.  Fails as the first bad picture did that is one too many. */
 enum hr_status hr_loader_next(struct hr_loader *loader, struct hr_batch *batch) HR_WARN_UNUSED;
-size_t hr_loader_batches(const struct hr_loader *loader); /* of an epoch */
+size_t hr_loader_batches(const struct hr_loader *loader); /* of an epoch, if all are good */
+const struct hr_loader_counts *hr_loader_counts(const struct hr_loader *loader);
 
 #endif

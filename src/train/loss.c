@@ -25,9 +25,15 @@ static double target(const struct hr_loss *loss, const struct hr_loss_batch *b, 
     return (1.0 - loss->smoothing) * y + loss->smoothing / (double)b->classes;
 }
 
+/* Of mixed targets, the mean of their classes' weights. */
 static double row_weight(const struct hr_loss *loss, const struct hr_loss_batch *b, size_t i)
 {
-    return loss->class_weights && b->labels ? (double)loss->class_weights[b->labels[i]] : 1.0;
+    double sum = 0.0;
+    if (!loss->class_weights)
+        return 1.0;
+    for (size_t k = 0; b->targets && k < b->classes; k++)
+        sum += (double)b->targets[i * b->classes + k] * (double)loss->class_weights[k];
+    return b->targets ? sum : (double)loss->class_weights[b->labels[i]];
 }
 
 double hr_loss_mass(const struct hr_loss *loss, const struct hr_loss_batch *batch)

@@ -42,6 +42,8 @@ static enum hr_status open_data(struct hr_running *r)
         HR_TRY(hr_dataset_open(&r->validation, o->validation,
                                o->validation_root ? o->validation_root : o->root));
         HR_TRY(hr_dataset_relabel(&r->validation, &r->train));
+    } else if (o->held_back > 0.0) {
+        HR_TRY(hr_dataset_split(&r->train, o->held_back, o->seed, &r->validation));
     }
     return hr_labels_copy(&r->labels, (const char *const *)r->train.classes.items,
                           r->train.classes.count);
@@ -78,8 +80,11 @@ static enum hr_status make_loaders(struct hr_running *r)
     const struct hr_train_options *o = r->options;
     struct hr_loader_options l = {
         .set = &r->train,
-        .sample = { r->recipe, o->crop, o->least_area, o->flip },
+        .sample = { r->recipe, o->crop, o->least_area, o->flip, o->augment },
         .batch = o->batch,
+        .least = 2, /* batch norm has nothing to say of one */
+        .most_bad = o->most_bad,
+        .balanced = o->balanced,
         .threads = o->loader_threads ? o->loader_threads : hr_cpu_count(),
         .shuffle = true,
         .seed = o->seed,
@@ -92,12 +97,12 @@ static enum hr_status make_loaders(struct hr_running *r)
         r->batches--;
     }
     r->steps = (r->batches + o->accumulate - 1) / o->accumulate;
-    if (!o->validation)
+    if (r->validation.paths.count == 0)
         return HR_OK;
     l.set = &r->validation;
-    l.sample.recipe = r->test;
-    l.sample.crop = l.shuffle = false;
-    l.sample.flip = 0.0;
+    l.sample = (struct hr_sample_options){ .recipe = r->test };
+    l.shuffle = l.balanced = false;
+    l.least = 0;
     return hr_loader_create(&r->validator, &l);
 }
 
@@ -275,6 +280,8 @@ static enum hr_status describe(struct hr_running *r)
     hr_text_printf(w, "smoothing %.17g class-weights %s crop %d area %.17g flip %.17g recipe ",
                    o->smoothing, or_none(o->class_weights), o->crop, o->least_area, o->flip);
     hr_recipe_print(&r->recipe, w);
+    hr_text_printf(w, " held-back %.17g balanced %d augment ", o->held_back, o->balanced);
+    hr_augment_print(&o->augment, w);
     return w->status;
 }
 

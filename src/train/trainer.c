@@ -68,12 +68,16 @@ static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
         const uint64_t start_ns = hr_os_now_ns();
         HR_TRY(hr_loader_next(r->loader, &batch));
         p->load_seconds += (double)(hr_os_now_ns() - start_ns) / 1e9;
+        if (batch.n == 0) /* too few of its pictures are good */
+            continue;
         p->step_pictures += batch.n;
         loss = hr_gradient_add(&r->gradient, r->params, &batch);
         if (!isfinite(loss))
             return went_wrong(t, &batch, loss);
         hr_evaluation_count(&t->tally, r->gradient.logits, &batch, loss);
     }
+    if (p->step_pictures == 0)
+        return HR_OK;
     hr_gradient_end(&r->gradient);
     p->norm = hr_optim_norm(r->optim, r->gradient.values, r->pool);
     return isfinite(p->norm) ? HR_OK : went_wrong(t, &batch, loss);
@@ -84,7 +88,8 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
     struct hr_running *const r = &t->r;
     HR_TRY(collect(t, p));
     p->rate = rate_of(r, r->at.step);
-    hr_optim_step(r->optim, r->params, r->gradient.values, p->norm, p->rate, r->pool);
+    if (p->step_pictures > 0)
+        hr_optim_step(r->optim, r->params, r->gradient.values, p->norm, p->rate, r->pool);
     if (r->average)
         hr_vector_average(r->average, r->params, hr_tape_floats(r->tape), r->options->average,
                           r->pool);
@@ -101,7 +106,7 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
 static bool tell(struct trainer *t, struct hr_train_progress *p)
 {
     const struct hr_running *const r = &t->r;
-    const double pictures = (double)t->tally.pictures;
+    const double pictures = fmax(1.0, (double)t->tally.pictures);
     p->epochs = r->options->epochs;
     p->steps = r->steps;
     p->loss = t->tally.loss / pictures;
@@ -112,6 +117,9 @@ static bool tell(struct trainer *t, struct hr_train_progress *p)
         (2 + hr_optim_slot_count(r->optim) + (r->average != NULL) + (r->gradient.sum != NULL)) *
         hr_tape_floats(r->tape) * sizeof(float);
     p->pictures = r->train.paths.count;
+    p->bad = hr_loader_counts(r->loader)->bad;
+    p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
+    p->left_out = hr_loader_counts(r->loader)->left_out;
     return !t->observer || t->observer(t->context, p);
 }
 
@@ -142,6 +150,8 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
         if (!goes_on)
             return stopped(t);
     }
+    if (t->tally.pictures == 0)
+        return hr_fail(HR_E_FORMAT, "%s: no two pictures of a batch can be used", r->options->data);
     return HR_OK;
 }
 

@@ -4,6 +4,7 @@
 #ifndef HR_TRAIN_TRAINER_H
 #define HR_TRAIN_TRAINER_H
 
+#include "train/augment.h"
 #include "train/factors.h"
 #include "train/loss.h"
 #include "train/optim.h"
@@ -39,9 +40,13 @@ struct hr_train_options {
     const char *class_weights; /* hr_factors_of_classes's, or NULL */
     bool crop;                 /* random crops, else the recipe's */
     double least_area, flip;
-    uint64_t keep;                    /* epochs of which all files are kept */
-    uint64_t patience;                /* epochs without a better one that end the run; 0: never */
-    uint64_t save_steps;              /* steps between two checkpoints within an epoch; 0: none */
+    struct hr_augment_chain augment; /* on top of them */
+    double held_back;    /* share of the training pictures that validate, without `validation` */
+    bool balanced;       /* every class equally often */
+    size_t most_bad;     /* pictures that may be unreadable; they are left out */
+    uint64_t keep;       /* epochs of which all files are kept */
+    uint64_t patience;   /* epochs without a better one that end the run; 0: never */
+    uint64_t save_steps; /* steps between two checkpoints within an epoch; 0: none */
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
 };
@@ -59,6 +64,7 @@ struct hr_train_progress {
     bool averaged, average_best;        /* the same of the averaged weights */
     double average_loss, average_top1, average_top5;
     size_t arena_bytes, state_bytes, pictures; /* memory; pictures of an epoch */
+    size_t bad, left_out; /* hr_loader_counts of the training pictures; bad: of validation too */
 };
 /* After every step, and after every epoch once its checkpoint is written.  False stops. */
 typedef bool hr_train_observer(void *context, const struct hr_train_progress *progress);

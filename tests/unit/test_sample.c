@@ -11,16 +11,25 @@
 
 #include "train/sample.h"
 
+static struct hr_augment_step crop_of(const char *text)
+{
+    struct hr_augment_chain chain = { 0 };
+    assert_int_equal(hr_augment_parse(&chain, text), HR_OK);
+    return chain.steps[0];
+}
+
 static void crops_lie_inside(void **state)
 {
     static const int64_t sizes[][2] = { { 1, 1 },     { 1, 500 },   { 500, 1 },
                                         { 640, 480 }, { 333, 500 }, { 17, 23 } };
+    const struct hr_augment_step steps[] = { crop_of("crop"), crop_of("resizedcrop"),
+                                             crop_of("crop:log=1,low=0.1,high=10") };
     (void)state;
     for (size_t s = 0; s < HR_COUNT(sizes); s++)
-        for (uint64_t i = 0; i < 2000; i++) {
+        for (uint64_t i = 0; i < 3000; i++) {
             struct hr_random random = hr_random_of(3, i);
             const struct hr_rectangle r =
-                hr_sample_rectangle(&random, sizes[s][0], sizes[s][1], 0.08);
+                hr_sample_rectangle(&steps[i % 3], &random, sizes[s][0], sizes[s][1]);
             assert_true(r.x >= 0 && r.y >= 0 && r.width >= 1 && r.height >= 1);
             assert_true(r.x + r.width <= sizes[s][0] && r.y + r.height <= sizes[s][1]);
         }
@@ -29,10 +38,11 @@ static void crops_lie_inside(void **state)
 static void areas_and_aspects_are_spread(void **state)
 {
     double area = 0.0, smallest = 1.0, largest = 0.0, left = 0.0;
+    const struct hr_augment_step step = crop_of("crop");
     (void)state;
     for (uint64_t i = 0; i < 4000; i++) {
         struct hr_random random = hr_random_of(4, i);
-        const struct hr_rectangle r = hr_sample_rectangle(&random, 1000, 1000, 0.08);
+        const struct hr_rectangle r = hr_sample_rectangle(&step, &random, 1000, 1000);
         const double share = (double)(r.width * r.height) / 1e6;
         const double aspect = (double)r.width / (double)r.height;
         assert_true(aspect > 0.74 && aspect < 1.35);

@@ -180,8 +180,60 @@ def test_a_bad_picture_is_named(data, tmp_path):
         for i in range(3):
             picture(tmp_path / "d" / kind / f"{i}.ppm", kind, i)
     (tmp_path / "d" / "top" / "1.ppm").write_bytes(b"no picture")
-    result = train(tmp_path / "d", tmp_path / "run", epochs=1)
+    result = train(tmp_path / "d", tmp_path / "run", "--max-bad", "0", epochs=1)
     assert result.returncode == 3 and "top/1.ppm" in result.stderr, result.stderr
+
+
+def test_bad_pictures_are_named_once_and_left_out(data, tmp_path):
+    """The run is the same as one without them but for the order, whatever the threads; the limit
+    holds."""
+    for i, kind in enumerate(("top", "left") * 6):
+        (tmp_path / "d" / kind).mkdir(parents=True, exist_ok=True)
+        picture(tmp_path / "d" / kind / f"{i}.ppm", kind, i)
+    (tmp_path / "d" / "top" / "4.ppm").write_bytes(b"")
+    (tmp_path / "d" / "left" / "5.ppm").write_bytes(b"text, not a picture")
+    first = train(tmp_path / "d", tmp_path / "a", "-b", "4", "--loaders", "1", epochs=3)
+    again = train(tmp_path / "d", tmp_path / "b", "-b", "4", "--loaders", "3", epochs=3)
+    assert first.returncode == again.returncode == 0, first.stderr
+    assert first.stderr == again.stderr and first.stdout == again.stdout
+    assert first.stderr.count("top/4.ppm") == first.stderr.count("left/5.ppm") == 1
+    assert "2 pictures were bad and left out" in first.stderr
+    assert (tmp_path / "a" / "state.safetensors").read_bytes() == \
+        (tmp_path / "b" / "state.safetensors").read_bytes()
+    result = train(tmp_path / "d", tmp_path / "c", "--max-bad", "1", epochs=1)
+    assert result.returncode == 3 and "2 pictures are bad, and at most 1" in result.stderr
+
+
+CHAIN = "timm:rand-m9-mstd0.5-inc1;jitter:hue=0.1;erasing:p=0.5,mode=pixel;gridmask:p=0.3;" \
+        "mixup:alpha=0.4,p=0.4;cutmix:alpha=1,p=0.3;fmix:p=0.3"
+
+
+def test_augmented_runs_do_not_mind_threads_and_resume(data, tmp_path):
+    def go(out, epochs, *more):
+        return train(data / "train", out, "--val-split", "0.2", "--balanced", "--augment", CHAIN,
+                     *more, epochs=epochs)
+    whole = go(tmp_path / "a", 2, "--loaders", "1")
+    assert whole.returncode == 0, whole.stderr
+    assert "top-1" in whole.stdout
+    assert go(tmp_path / "b", 2, "--loaders", "4", "-t", "1").stdout == whole.stdout
+    same(tmp_path / "a", tmp_path / "b")
+    other = go(tmp_path / "a", 2, "--resume", "--augment", "flip")
+    assert other.returncode == 3 and "augment timm" in other.stderr
+
+
+def test_augmentations_that_are_not_known(data, tmp_path):
+    result = train(data / "train", tmp_path / "run", "--augment", "randagument")
+    assert result.returncode == 2 and "did you mean randaugment" in result.stderr
+
+
+def test_paths_with_blanks_and_several_labels(data, tmp_path):
+    """The last blank or tab of a line ends the path."""
+    source = next((data / "train" / "top").iterdir()).read_bytes()
+    for name in ("a b.ppm", "图 片.ppm", "c.ppm"):
+        (tmp_path / name).write_bytes(source)
+    (tmp_path / "list.txt").write_text("a b.ppm 1\r\n图 片.ppm\t0\n\nc.ppm 1 \n")
+    result = train(tmp_path / "list.txt", tmp_path / "run", epochs=1)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_loss_that_explodes_names_step_and_layer(data, tmp_path):
