@@ -75,7 +75,7 @@ static const struct hr_flag flags[] = {
     { "least-area", 0, HR_FLAG_REAL, "SHARE", "0.08", 0, 0, "of a random crop" },
     { "flip", 0, HR_FLAG_REAL, "CHANCE", "0.5", 0, 0, "of a picture to be mirrored" },
     { "augment", 0, HR_FLAG_TEXT, "STEPS", NULL, 0, 0,
-      "more augmentations: randaugment:n=2,m=9;erasing:p=0.25;mixup:alpha=0.2" },
+      "augmentations: randaugment:n=2,m=9;erasing:p=0.25;mixup:alpha=0.2; help lists them" },
     { "val-split", 0, HR_FLAG_REAL, "SHARE", "0", 0, 0,
       "of each class validates, drawn by the seed, without --val" },
     { "balanced", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "every class is seen equally often" },
@@ -206,6 +206,17 @@ static int set_recipe(struct hrnet_train_options *o, struct hrnet_recipe *recipe
     return code;
 }
 
+/* What --augment may hold. */
+static int list_kinds(void)
+{
+    char *const kinds = hrnet_augment_kinds();
+    if (!kinds)
+        return hr_report(HRNET_E_MEMORY);
+    fputs(kinds, stdout);
+    hrnet_free(kinds);
+    return 0;
+}
+
 static int train(const struct hr_args *args)
 {
     struct hrnet_train_options o = options_of(args);
@@ -218,6 +229,8 @@ static int train(const struct hr_args *args)
     const int code = set_recipe(&o, &recipe, args);
     if (code >= 0)
         return code;
+    if (o.augment && strcmp(o.augment, "help") == 0)
+        return list_kinds();
     if (!o.folder)
         return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
     hr_interrupt_watch();

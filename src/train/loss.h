@@ -18,7 +18,7 @@ enum hr_loss_kind {
 struct hr_loss {
     enum hr_loss_kind kind;
     double smoothing;           /* CROSS_ENTROPY: (1 - e) y + e / classes */
-    const float *class_weights; /* CROSS_ENTROPY of labels, [classes] or NULL: the mean is weighted,
+    const float *class_weights; /* CROSS_ENTROPY, [classes] or NULL: the mean is weighted,
                                    sum of w l over sum of w, as Paddle and PyTorch take it */
     bool sum_classes;           /* MULTI_LABEL: sum over classes, mean over images */
     double temperature;         /* KL; 0 counts as 1 */

@@ -24,7 +24,7 @@ static enum hr_status take_classes(struct hr_running *r)
     const int asked = r->options->classes;
     if (asked == 0 || asked == set->class_count)
         return HR_OK;
-    if (set->classes.count > 0 || asked < set->class_count)
+    if (set->classes.count > 0 || set->several || asked < set->class_count)
         return hr_fail(HR_E_MISMATCH, "%s has %d classes, not %d", r->options->data,
                        set->class_count, asked);
     set->class_count = asked;

@@ -145,6 +145,16 @@ static void evaluation_counts(void **state)
     hrnet_model_release(model);
 }
 
+static void augmentations_are_listed(void **state)
+{
+    char *const kinds = hrnet_augment_kinds();
+    (void)state;
+    assert_non_null(kinds);
+    assert_non_null(strstr(kinds, "randaugment"));
+    assert_non_null(strstr(kinds, "alpha=0.2"));
+    hrnet_free(kinds);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     struct hrnet_train_options o[8];
@@ -178,6 +188,7 @@ int main(void)
         cmocka_unit_test(a_finished_run_has_nothing_left_to_do),
         cmocka_unit_test(the_callback_stops_it),
         cmocka_unit_test(evaluation_counts),
+        cmocka_unit_test(augmentations_are_listed),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
