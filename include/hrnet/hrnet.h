@@ -589,6 +589,47 @@ typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *pro
 HRNET_API hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_fn *fn,
                                    void *context);
 
+/* ---- Inspection of data ------------------------------------------------------------------- */
+
+typedef enum hrnet_level { HRNET_NOTE = 0, HRNET_WARNING = 1, HRNET_ERROR = 2 } hrnet_level;
+
+/** Something about a data set that its user should know. */
+struct hrnet_finding {
+    hrnet_level level;
+    /** "list", "missing", "unreadable", "truncated", "duplicate", "leak", "label", "class",
+     *  "balance" or "order" */
+    const char *kind;
+    int validation;      /**< nonzero: about the validation data */
+    const char *message; /**< one sentence; valid during the call */
+};
+typedef void hrnet_finding_fn(void *context, const struct hrnet_finding *finding);
+
+struct hrnet_inspect_options {
+    size_t struct_size;
+    const char *data, *validation, *root, *validation_root; /**< as in hrnet_train_options */
+    int classes;                                            /**< labels must be below; 0: any */
+    int quick;            /**< nonzero: only lists and names, no picture is opened */
+    unsigned threads;     /**< 0: every CPU this process may use */
+    hrnet_finding_fn *fn; /**< told of every finding, in an order that follows from the data */
+    int (*progress)(void *context, uint64_t done, uint64_t all); /**< nonzero stops; or NULL */
+    void *context;
+};
+HRNET_API void hrnet_inspect_options_init(struct hrnet_inspect_options *options,
+                                          size_t struct_size);
+/** Two numbers are of training and of validation. */
+struct hrnet_inspection {
+    uint64_t pictures[2], missing[2], unreadable[2];
+    uint64_t errors, warnings;
+    uint64_t classes;
+    int several;      /**< nonzero: several labels a picture */
+    uint64_t *counts; /**< [classes] of training, then of validation; free with hrnet_free() */
+    char *names;      /**< a name a class, each ended by a zero, "" for none; hrnet_free() */
+};
+/** Looks for what is wrong with labelled pictures: lines, labels, classes, files, equal pictures.
+ */
+HRNET_API hrnet_status hrnet_inspect(const struct hrnet_inspect_options *options,
+                                     struct hrnet_inspection *out);
+
 /* ---- Evaluation --------------------------------------------------------------------------- */
 
 struct hrnet_evaluate_options {

@@ -238,8 +238,8 @@ static int train(const struct hr_args *args)
     const hrnet_status status = hrnet_train(&o, observe, &run);
     hr_progress_end(&run.progress);
     if (run.last.bad > 0)
-        fprintf(stderr, "hrnet: %llu pictures were bad and left out\n",
-                (unsigned long long)run.last.bad);
+        fprintf(stderr, "hrnet: %llu of %llu pictures were bad and left out\n",
+                (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures);
     return status == HRNET_OK ? 0 : hr_report((int)status);
 }
 

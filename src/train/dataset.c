@@ -18,18 +18,40 @@ void hr_dataset_fini(struct hr_dataset *set)
     hr_names_fini(&set->paths);
     hr_names_fini(&set->classes);
     hr_mem_free(set->labels);
+    hr_mem_free(set->lines);
     hr_mem_free(set->several);
     *set = (struct hr_dataset){ 0 };
 }
 
-static enum hr_status add(struct hr_dataset *set, const char *path, int32_t label)
+static enum hr_status add(struct hr_dataset *set, const char *path, int32_t label, size_t line)
 {
     HR_TRY(hr_mem_grow((void **)&set->labels, &set->label_capacity, set->paths.count + 1,
                        sizeof *set->labels));
+    HR_TRY(hr_mem_grow((void **)&set->lines, &set->line_capacity, set->paths.count + 1,
+                       sizeof *set->lines));
     HR_TRY(hr_names_add(&set->paths, path));
     set->labels[set->paths.count - 1] = label;
+    set->lines[set->paths.count - 1] = line;
     if (label >= set->class_count)
         set->class_count = label + 1;
+    return HR_OK;
+}
+
+/* What is read, into what, and who is told. */
+struct reader {
+    struct hr_dataset *set;
+    const char *path, *root; /* of the list or folder; below which a list's paths are */
+    hr_dataset_told *told;   /* or NULL: the first problem is a failure */
+    void *context;
+    size_t line;
+};
+
+/* A problem with the data: a failure, or told. */
+static enum hr_status problem(const struct reader *r, enum hr_status status)
+{
+    if (status == HR_OK || status == HR_E_MEMORY || !r->told)
+        return status;
+    r->told(r->context, status, hr_last_message());
     return HR_OK;
 }
 
@@ -63,78 +85,78 @@ static enum hr_status class_folders(struct hr_names *out, const char *folder)
     return status;
 }
 
-static enum hr_status add_class(struct hr_dataset *set, const char *folder, int32_t label)
+static enum hr_status add_class(const struct reader *r, int32_t label)
 {
     struct hr_names files = { 0 };
     char *path = NULL;
-    const char *const name = set->classes.items[label];
-    enum hr_status status = joined(&path, folder, name, strlen(name));
+    const char *const name = r->set->classes.items[label];
+    enum hr_status status = joined(&path, r->path, name, strlen(name));
     if (status == HR_OK)
         status = hr_os_walk(&files, path, true);
     for (size_t i = 0; status == HR_OK && i < files.count; i++)
-        status = add(set, files.items[i], label);
+        status = add(r->set, files.items[i], label, 0);
     if (status == HR_OK && files.count == 0)
-        status = hr_fail(HR_E_NOT_FOUND, "%s: the class has no pictures", path);
+        status = problem(r, hr_fail(HR_E_FORMAT, "%s: the class has no pictures", path));
     hr_mem_free(path);
     hr_names_fini(&files);
     return status;
 }
 
-static enum hr_status open_folder(struct hr_dataset *set, const char *folder)
+static enum hr_status open_folder(const struct reader *r)
 {
-    HR_TRY(class_folders(&set->classes, folder));
+    struct hr_dataset *const set = r->set;
+    HR_TRY(class_folders(&set->classes, r->path));
     if (set->classes.count < 2 || set->classes.count > MAX_CLASSES)
         return hr_fail(HR_E_NOT_FOUND,
                        "%s holds %zu folders: a data set has a folder for each class, at least two",
-                       folder, set->classes.count);
+                       r->path, set->classes.count);
     for (size_t i = 0; i < set->classes.count; i++)
-        HR_TRY(add_class(set, folder, (int32_t)i));
+        HR_TRY(add_class(r, (int32_t)i));
+    set->class_count = (int32_t)set->classes.count;
     return HR_OK;
 }
 
 /* ---- Lists ---- */
 
 /* "0,1,0": one digit a class, as many on every line. */
-static enum hr_status add_several(struct hr_dataset *set, const char *path, const char *digits,
-                                  const char *list, size_t number)
+static enum hr_status add_several(const struct reader *r, const char *path, const char *digits)
 {
+    struct hr_dataset *const set = r->set;
     const size_t classes = (strlen(digits) + 1) / 2, row = set->paths.count;
     if (row > 0 && (!set->several || classes != (size_t)set->class_count))
-        return hr_fail(HR_E_FORMAT, "%s: line %zu has %zu labels, the lines before it %d", list,
-                       number, classes, set->several ? set->class_count : 1);
+        return hr_fail(HR_E_FORMAT, "%s: line %zu has %zu labels, the lines before it %d", r->path,
+                       r->line, classes, set->several ? set->class_count : 1);
     HR_TRY(hr_mem_grow((void **)&set->several, &set->several_capacity, (row + 1) * classes, 1));
     int32_t first = -1;
     for (size_t k = 0; k < classes; k++) {
         const char digit = digits[2 * k], then = digits[2 * k + 1];
         if ((digit != '0' && digit != '1') || then != (k + 1 < classes ? ',' : '\0'))
             return hr_fail(HR_E_FORMAT, "%s: line %zu: '%.40s' is not a row of 0 and 1 with commas",
-                           list, number, digits);
+                           r->path, r->line, digits);
         set->several[row * classes + k] = digit == '1';
         first = first < 0 && digit == '1' ? (int32_t)k : first;
     }
-    HR_TRY(add(set, path, first < 0 ? 0 : first));
+    HR_TRY(add(set, path, first < 0 ? 0 : first, r->line));
     set->class_count = (int32_t)classes;
     return HR_OK;
 }
 
-static enum hr_status add_label(struct hr_dataset *set, const char *path, const char *digits,
-                                const char *list, size_t number)
+static enum hr_status add_label(const struct reader *r, const char *path, const char *digits)
 {
     int64_t label;
     if (strchr(digits, ','))
-        return add_several(set, path, digits, list, number);
-    if (set->several)
-        return hr_fail(HR_E_FORMAT, "%s: line %zu has 1 label, the lines before it %d", list,
-                       number, set->class_count);
+        return add_several(r, path, digits);
+    if (r->set->several)
+        return hr_fail(HR_E_FORMAT, "%s: line %zu has 1 label, the lines before it %d", r->path,
+                       r->line, r->set->class_count);
     if (hr_parse_i64(digits, &label) != HR_OK || label < 0 || label >= MAX_CLASSES)
         return hr_fail(HR_E_FORMAT, "%s: line %zu: label '%.40s' is not a number from 0 to %d",
-                       list, number, digits, MAX_CLASSES - 1);
-    return add(set, path, (int32_t)label);
+                       r->path, r->line, digits, MAX_CLASSES - 1);
+    return add(r->set, path, (int32_t)label, r->line);
 }
 
 /* "path label", a blank or a tab between: the last of them, so that paths may have blanks. */
-static enum hr_status add_line(struct hr_dataset *set, const char *root, const char *list,
-                               const char *line, size_t length, size_t number)
+static enum hr_status add_line(const struct reader *r, const char *line, size_t length)
 {
     size_t end = length, from;
     while (end > 0 && (line[end - 1] == ' ' || line[end - 1] == '\t'))
@@ -143,68 +165,105 @@ static enum hr_status add_line(struct hr_dataset *set, const char *root, const c
         ;
     if (end == 0)
         return HR_OK;
+    if (memchr(line, '\0', length))
+        return hr_fail(HR_E_FORMAT, "%s: line %zu holds a zero byte", r->path, r->line);
     if (from <= 1)
-        return hr_fail(HR_E_FORMAT, "%s: line %zu is not 'path label'", list, number);
+        return hr_fail(HR_E_FORMAT, "%s: line %zu is not 'path label'", r->path, r->line);
     char *path = NULL, *const label = hr_mem_strndup(line + from, end - from);
-    enum hr_status status = label ? joined(&path, root, line, from - 1) : HR_E_MEMORY;
+    enum hr_status status = label ? joined(&path, r->root, line, from - 1) : HR_E_MEMORY;
     if (status == HR_OK)
-        status = add_label(set, path, label, list, number);
+        status = add_label(r, path, label);
     hr_mem_free(path);
     hr_mem_free(label);
     return status;
 }
 
-static enum hr_status add_lines(struct hr_dataset *set, const char *root, const char *list,
-                                const char *text, size_t size)
+static enum hr_status add_lines(struct reader *r, const char *text, size_t size)
 {
-    size_t number = 0;
-    for (size_t at = 0; at < size;) {
+    const size_t mark = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    for (size_t at = mark; at < size;) {
         const char *const line = text + at;
         const char *const end = memchr(line, '\n', size - at);
         size_t length = end ? (size_t)(end - line) : size - at;
         at += length + 1;
-        number++;
+        r->line++;
         if (length > 0 && line[length - 1] == '\r')
             length--;
-        if (memchr(line, '\0', length))
-            return hr_fail(HR_E_FORMAT, "%s: line %zu holds a zero byte", list, number);
-        if (length > 0)
-            HR_TRY(add_line(set, root, list, line, length, number));
+        HR_TRY(problem(r, add_line(r, line, length)));
     }
     return HR_OK;
 }
 
-static enum hr_status check_files(const struct hr_dataset *set, const char *list)
+/* Picture i becomes picture `to`, which is not behind it. */
+static void move_picture(struct hr_dataset *set, size_t to, size_t i)
 {
+    const size_t classes = (size_t)set->class_count;
+    if (to == i)
+        return;
+    set->paths.items[to] = set->paths.items[i];
+    set->paths.items[i] = NULL;
+    set->labels[to] = set->labels[i];
+    set->lines[to] = set->lines[i];
+    if (set->several)
+        memcpy(set->several + to * classes, set->several + i * classes, classes);
+}
+
+/* Tells of every file that is not there, and takes it out. */
+static enum hr_status drop_missing(const struct reader *r)
+{
+    struct hr_dataset *const set = r->set;
+    size_t kept = 0;
+    for (size_t i = 0; i < set->paths.count; i++) {
+        if (hr_os_kind(set->paths.items[i]) == HR_OS_FILE) {
+            move_picture(set, kept++, i);
+            continue;
+        }
+        HR_TRY(problem(r, hr_fail(HR_E_NOT_FOUND, "%s: line %zu: there is no file %s", r->path,
+                                  set->lines[i], set->paths.items[i])));
+        hr_mem_free(set->paths.items[i]);
+        set->paths.items[i] = NULL;
+    }
+    set->paths.count = kept;
+    return HR_OK;
+}
+
+static enum hr_status check_files(const struct reader *r)
+{
+    struct hr_dataset *const set = r->set;
+    const size_t all = set->paths.count;
     size_t missing = 0, first = 0;
-    for (size_t i = set->paths.count; i-- > 0;)
+    for (size_t i = all; i-- > 0;)
         if (hr_os_kind(set->paths.items[i]) != HR_OS_FILE) {
             missing++;
             first = i;
         }
     if (missing == 0)
         return HR_OK;
-    return hr_fail(HR_E_NOT_FOUND, "%s: %zu of %zu pictures are not there, the first is %s", list,
-                   missing, set->paths.count, set->paths.items[first]);
+    if (!r->told)
+        return hr_fail(HR_E_NOT_FOUND, "%s: %zu of %zu pictures are not there, the first is %s",
+                       r->path, missing, all, set->paths.items[first]);
+    return drop_missing(r);
 }
 
-static enum hr_status open_list(struct hr_dataset *set, const char *list, const char *root)
+static enum hr_status open_list(struct reader *r)
 {
     struct hr_text own = { 0 };
-    const char *const base = hr_os_base_name(list);
+    const char *const base = hr_os_base_name(r->path);
     uint8_t *data = NULL;
     size_t size = 0;
-    hr_text_add_bytes(&own, list, (size_t)(base - list));
+    hr_text_add_bytes(&own, r->path, (size_t)(base - r->path));
     hr_text_add(&own, ".");
     enum hr_status status = own.status;
     if (status == HR_OK)
-        status = hr_file_read(list, MAX_LIST_BYTES, &data, &size);
+        status = hr_file_read(r->path, MAX_LIST_BYTES, &data, &size);
+    if (status == HR_OK) {
+        r->root = r->root ? r->root : hr_text_str(&own);
+        status = add_lines(r, (const char *)data, size);
+    }
+    if (status == HR_OK && r->set->paths.count == 0)
+        status = hr_fail(HR_E_FORMAT, "%s lists no pictures", r->path);
     if (status == HR_OK)
-        status = add_lines(set, root ? root : hr_text_str(&own), list, (const char *)data, size);
-    if (status == HR_OK && set->paths.count == 0)
-        status = hr_fail(HR_E_FORMAT, "%s lists no pictures", list);
-    if (status == HR_OK)
-        status = check_files(set, list);
+        status = check_files(r);
     hr_text_fini(&own);
     hr_mem_free(data);
     return status;
@@ -212,22 +271,29 @@ static enum hr_status open_list(struct hr_dataset *set, const char *list, const 
 
 /* ---- All ---- */
 
-enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path, const char *root)
+enum hr_status hr_dataset_open_told(struct hr_dataset *out, const char *path, const char *root,
+                                    hr_dataset_told *told, void *context)
 {
     struct hr_dataset set = { 0 };
+    struct reader r = { .set = &set, .path = path, .root = root, .told = told, .context = context };
     const enum hr_os_kind kind = hr_os_kind(path);
     enum hr_status status;
     if (kind == HR_OS_FOLDER)
-        status = open_folder(&set, path);
+        status = open_folder(&r);
     else if (kind == HR_OS_NONE)
         status = hr_fail(HR_E_NOT_FOUND, "%s: there is no such folder or list", path);
     else
-        status = open_list(&set, path, root);
+        status = open_list(&r);
     if (status == HR_OK)
         *out = set;
     else
         hr_dataset_fini(&set);
     return status;
+}
+
+enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path, const char *root)
+{
+    return hr_dataset_open_told(out, path, root, NULL, NULL);
 }
 
 enum hr_status hr_dataset_relabel(struct hr_dataset *set, const struct hr_dataset *like)
@@ -345,7 +411,7 @@ static enum hr_status copy_picture(struct hr_dataset *to, const struct hr_datase
         HR_TRY(hr_mem_grow((void **)&to->several, &to->several_capacity, (row + 1) * classes, 1));
         memcpy(to->several + row * classes, set->several + i * classes, classes);
     }
-    return add(to, set->paths.items[i], set->labels[i]);
+    return add(to, set->paths.items[i], set->labels[i], set->lines[i]);
 }
 
 /* taken[i]: picture i goes to `out`, else to `rest`; the order stays. */

@@ -14,18 +14,26 @@
 struct hr_dataset {
     struct hr_names paths; /* as they are opened */
     int32_t *labels;       /* of each path; of several, the first */
+    size_t *lines;         /* of each path, in its list from 1; 0 for folders */
     uint8_t *several;      /* [paths][class_count] of 0 and 1, or NULL: each shows one thing */
-    size_t label_capacity, several_capacity;
+    size_t label_capacity, line_capacity, several_capacity;
     struct hr_names classes; /* names by label; empty for a list */
     int32_t class_count;
 };
 void hr_dataset_fini(struct hr_dataset *set); /* zero-initialised is fine */
+
+/* Told of what is wrong with a data set instead of a failure; the message names file and line. */
+typedef void hr_dataset_told(void *context, enum hr_status status, const char *message);
 
 /* A folder: each folder in it is a class, in natural order, with all pictures below it.  A file: a
  * list, whose paths are below `root` (NULL: the list's own folder).  HR_E_FORMAT naming file and
  * line, HR_E_NOT_FOUND for missing pictures, naming the first and counting them. */
 enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path,
                                const char *root) HR_WARN_UNUSED;
+
+/* The same, but lines, pictures and classes that cannot be used are told and left out. */
+enum hr_status hr_dataset_open_told(struct hr_dataset *out, const char *path, const char *root,
+                                    hr_dataset_told *told, void *context) HR_WARN_UNUSED;
 
 /* Gives every class of `set` the label that it has in `like`; HR_E_MISMATCH for one that is not
  * there.  Lists keep their numbers. */

@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/os.h"
+#include "train/inspect.h"
 #include "train/paddle_run.h"
 
 #define MOMENTUM    0.9f  /* of running statistics */
@@ -31,16 +32,42 @@ static enum hr_status take_classes(struct hr_running *r)
     return HR_OK;
 }
 
+/* What inspection finds: warnings are logged, the first error is kept. */
+struct found {
+    const struct hr_train_options *options;
+    char first[1024];
+    size_t errors;
+};
+
+static void take_finding(void *context, const struct hr_finding *f)
+{
+    struct found *const found = context;
+    const char *const set = f->validation ? found->options->validation : found->options->data;
+    if (f->level == HR_LEVEL_WARNING)
+        hr_log(HR_LOG_WARNING, "%s: %s", set, f->message);
+    if (f->level == HR_LEVEL_ERROR && found->errors++ == 0)
+        snprintf(found->first, sizeof found->first, "%s: %s", set, f->message);
+}
+
+/* What can be seen of the data without opening a picture. */
+static enum hr_status inspect(const struct hr_running *r)
+{
+    struct found found = { .options = r->options };
+    HR_TRY(hr_inspect_labels(&r->train, r->options->validation ? &r->validation : NULL,
+                             take_finding, &found));
+    return found.errors == 0 ? HR_OK : hr_fail(HR_E_MISMATCH, "%s", found.first);
+}
+
 static enum hr_status open_data(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
     HR_TRY(hr_dataset_open(&r->train, o->data, o->root));
-    HR_TRY(take_classes(r));
-    if (r->train.class_count < 2)
-        return hr_fail(HR_E_FORMAT, "%s: all pictures are of one class", o->data);
-    if (o->validation) {
+    if (o->validation)
         HR_TRY(hr_dataset_open(&r->validation, o->validation,
                                o->validation_root ? o->validation_root : o->root));
+    HR_TRY(inspect(r));
+    HR_TRY(take_classes(r));
+    if (o->validation) {
         HR_TRY(hr_dataset_relabel(&r->validation, &r->train));
     } else if (o->held_back > 0.0) {
         HR_TRY(hr_dataset_split(&r->train, o->held_back, o->seed, &r->validation));
@@ -80,7 +107,12 @@ static enum hr_status make_loaders(struct hr_running *r)
     const struct hr_train_options *o = r->options;
     struct hr_loader_options l = {
         .set = &r->train,
-        .sample = { r->recipe, o->crop, o->least_area, o->flip, o->augment },
+        .sample = { .recipe = r->recipe,
+                    .crop = o->crop,
+                    .least_area = o->least_area,
+                    .flip = o->flip,
+                    .whole_only = true,
+                    .augment = o->augment },
         .batch = o->batch,
         .least = 2, /* batch norm has nothing to say of one */
         .most_bad = o->most_bad,
@@ -100,7 +132,7 @@ static enum hr_status make_loaders(struct hr_running *r)
     if (r->validation.paths.count == 0)
         return HR_OK;
     l.set = &r->validation;
-    l.sample = (struct hr_sample_options){ .recipe = r->test };
+    l.sample = (struct hr_sample_options){ .recipe = r->test, .whole_only = true };
     l.shuffle = l.balanced = false;
     l.least = 0;
     return hr_loader_create(&r->validator, &l);

@@ -278,12 +278,15 @@ enum hr_status hr_sample_make(const struct hr_sample_options *options, const cha
                               struct hr_random *random, float *x)
 {
     const struct hr_decode_options decode = hr_decode_defaults();
+    struct hr_decode_report report = { 0 };
     struct hr_image image = { 0 };
     uint8_t *data = NULL;
     size_t size = 0;
     enum hr_status status = hr_file_read(path, decode.max_bytes, &data, &size);
     if (status == HR_OK)
-        status = hr_image_decode(&image, NULL, data, size, path, &decode);
+        status = hr_image_decode(&image, &report, data, size, path, &decode);
+    if (status == HR_OK && options->whole_only && report.truncated)
+        status = hr_fail(HR_E_FORMAT, "%s: the picture ends early", path);
     if (status == HR_OK) {
         status = hr_sample_of(options, &image, random, x);
         if (status != HR_OK)

@@ -14,6 +14,7 @@ struct hr_sample_options {
     bool crop;         /* RandCropImage of PaddleClas (paddleclas.md 4.5), else the recipe's */
     double least_area; /* of the crop: 0.08 */
     double flip;       /* chance of a horizontal flip: 0.5 */
+    bool whole_only;   /* pictures whose data end early fail */
     struct hr_augment_chain augment; /* its crop and flips, if any, replace those above */
 };
 

@@ -145,6 +145,37 @@ static void evaluation_counts(void **state)
     hrnet_model_release(model);
 }
 
+static void count_findings(void *context, const struct hrnet_finding *finding)
+{
+    int *const found = context;
+    found[finding->level]++;
+    assert_non_null(finding->message);
+}
+
+static void data_are_inspected(void **state)
+{
+    struct hrnet_inspect_options o;
+    struct hrnet_inspection in;
+    int found[3] = { 0 };
+    (void)state;
+    hrnet_inspect_options_init(&o, sizeof o);
+    assert_int_equal(hrnet_inspect(&o, &in), HRNET_E_ARGUMENT);
+    o.data = o.validation = data;
+    o.fn = count_findings;
+    o.context = found;
+    assert_int_equal(hrnet_inspect(&o, &in), HRNET_OK);
+    assert_int_equal(in.errors, 10); /* every picture is in both */
+    assert_int_equal(found[HRNET_ERROR], 10);
+    assert_int_equal(found[HRNET_WARNING], (int)in.warnings);
+    assert_int_equal(in.classes, 2);
+    assert_true(in.pictures[0] == 10 && in.pictures[1] == 10);
+    assert_true(in.counts[0] == 5 && in.counts[3] == 5);
+    assert_string_equal(in.names, "a");
+    assert_string_equal(in.names + 2, "b");
+    hrnet_free(in.counts);
+    hrnet_free(in.names);
+}
+
 static void augmentations_are_listed(void **state)
 {
     char *const kinds = hrnet_augment_kinds();
@@ -188,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_finished_run_has_nothing_left_to_do),
         cmocka_unit_test(the_callback_stops_it),
         cmocka_unit_test(evaluation_counts),
+        cmocka_unit_test(data_are_inspected),
         cmocka_unit_test(augmentations_are_listed),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };

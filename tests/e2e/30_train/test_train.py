@@ -197,7 +197,7 @@ def test_bad_pictures_are_named_once_and_left_out(data, tmp_path):
     assert first.returncode == again.returncode == 0, first.stderr
     assert first.stderr == again.stderr and first.stdout == again.stdout
     assert first.stderr.count("top/4.ppm") == first.stderr.count("left/5.ppm") == 1
-    assert "2 pictures were bad and left out" in first.stderr
+    assert "2 of 12 pictures were bad and left out" in first.stderr
     assert (tmp_path / "a" / "state.safetensors").read_bytes() == \
         (tmp_path / "b" / "state.safetensors").read_bytes()
     result = train(tmp_path / "d", tmp_path / "c", "--max-bad", "1", epochs=1)
