@@ -551,6 +551,7 @@ struct hrnet_train_options {
     const struct hrnet_recipe *recipe;
     int paddle;             /**< nonzero: write latest and best_model as PaddleClas does, too */
     const char *checkpoint; /**< prefix of such files to go on from, in a fresh folder; or NULL */
+    int tensorboard;        /**< nonzero: write event files for TensorBoard into the folder */
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */
@@ -571,8 +572,13 @@ struct hrnet_train_progress {
     double load_seconds;        /**< that the step waited for pictures */
     int averaged, average_best; /**< as validated and best, of the averaged weights */
     double average_loss, average_top1, average_top5;
-    uint64_t bad;      /**< pictures of this run that could not be used, each counted once */
-    uint64_t left_out; /**< pictures of this epoch that were the only one of their batch */
+    uint64_t bad;          /**< pictures of this run that could not be used, each counted once */
+    uint64_t left_out;     /**< pictures of this epoch that were the only one of their batch */
+    double step_loss;      /**< of this step alone */
+    double step_seconds;   /**< that it took */
+    double best_top1;      /**< share, of all epochs so far; -1: none was validated */
+    uint64_t classes;      /**< of the training pictures */
+    const char *data_hash; /**< SHA-256 of their names, sizes and labels; valid during the call */
 };
 /** Called after every step and every epoch; nonzero stops the run. */
 typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *progress);
@@ -580,8 +586,8 @@ typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *pro
 /**
  * Trains a network.  Writes latest.safetensors, best.safetensors and state.safetensors into the
  * folder, with averaged weights average.safetensors and best-average.safetensors, and epoch-N of
- * both kinds that are kept, each whole or not at all.  Same options, same bits, for any number of
- * threads, and for a run that was stopped and resumed.
+ * both kinds that are kept, each whole or not at all; steps.csv and epochs.csv grow.  Same options,
+ * same bits, for any number of threads, and for a run that was stopped and resumed.
  * @return HRNET_E_CANCELLED when the callback (which may be NULL) stopped it, with a checkpoint of
  *         the last step; HRNET_E_INTERNAL naming epoch, step and layer when a value became infinite
  *         or no number

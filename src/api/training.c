@@ -148,7 +148,12 @@ static bool observe(void *context, const struct hr_train_progress *p)
                                                    .average_top1 = p->average_top1,
                                                    .average_top5 = p->average_top5,
                                                    .bad = p->bad,
-                                                   .left_out = p->left_out };
+                                                   .left_out = p->left_out,
+                                                   .step_loss = p->step_loss,
+                                                   .step_seconds = p->step_seconds,
+                                                   .best_top1 = p->best_top1,
+                                                   .classes = (uint64_t)p->classes,
+                                                   .data_hash = p->data_hash };
     return !outer->fn || outer->fn(outer->context, &progress) == 0;
 }
 
@@ -192,6 +197,7 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .keep = (uint64_t)o->keep,
         .patience = (uint64_t)o->patience,
         .save_steps = (uint64_t)o->save_steps,
+        .events = o->tensorboard != 0,
         .threads = o->threads,
         .loader_threads = o->loader_threads,
     };

@@ -184,6 +184,23 @@ void hr_hex(char out[65], const uint8_t digest[32])
     out[64] = '\0';
 }
 
+/* Four bits at a time: entry i is what remains of i after four steps of division. */
+uint32_t hr_crc32c(const void *data, size_t size)
+{
+    static const uint32_t rest[16] = { 0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
+                                       0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+                                       0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+                                       0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75 };
+    const uint8_t *const bytes = data;
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= bytes[i];
+        crc = crc >> 4 ^ rest[crc & 15];
+        crc = crc >> 4 ^ rest[crc & 15];
+    }
+    return ~crc;
+}
+
 uint64_t hr_hash_text(const char *text)
 {
     uint64_t h = 0xCBF29CE484222325u;

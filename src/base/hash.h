@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * SHA-256 (FIPS 180-4), streamed, which uses the CPU's SHA instructions where it has them; and two
- * that only spread numbers. */
+ * SHA-256 (FIPS 180-4), streamed, which uses the CPU's SHA instructions where it has them; CRC-32C;
+ * and two that only spread numbers. */
 #ifndef HR_BASE_HASH_H
 #define HR_BASE_HASH_H
 
@@ -20,6 +20,9 @@ void hr_sha256_final(struct hr_sha256 *h, uint8_t digest[32]);
 /* For tests: false leaves the CPU's SHA instructions aside, true asks the CPU again.  Returns
  * whether they are used now. */
 bool hr_sha256_allow_instructions(bool allowed);
+
+/* CRC-32C (Castagnoli; RFC 3720, appendix B.4). */
+uint32_t hr_crc32c(const void *data, size_t size);
 
 /* FNV-1a of a text, 64 bits (Fowler, Noll, Vo, draft-eastlake-fnv). */
 uint64_t hr_hash_text(const char *text);

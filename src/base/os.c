@@ -119,6 +119,12 @@ enum hr_os_kind hr_os_kind(const char *path)
     return S_ISREG(info.st_mode) ? HR_OS_FILE : S_ISDIR(info.st_mode) ? HR_OS_FOLDER : HR_OS_OTHER;
 }
 
+uint64_t hr_os_file_bytes(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+}
+
 enum hr_status hr_names_add(struct hr_names *names, const char *name)
 {
     HR_TRY(hr_mem_grow((void **)&names->items, &names->capacity, names->count + 1,

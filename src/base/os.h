@@ -41,6 +41,7 @@ void hr_replace_abort(struct hr_replace *r);
 
 enum hr_os_kind { HR_OS_NONE, HR_OS_FILE, HR_OS_FOLDER, HR_OS_OTHER };
 enum hr_os_kind hr_os_kind(const char *path);
+uint64_t hr_os_file_bytes(const char *path); /* 0 where there is no such file */
 
 /* Growing list of strings, owned.  Zero-initialise. */
 struct hr_names {

@@ -4,8 +4,9 @@
 
 #include "cli/commands.h"
 #include "cli/configure.h"
-#include "cli/progress.h"
+#include "cli/run_folder.h"
 #include "cli/setup.h"
+#include "cli/train_log.h"
 #include "hrnet/hrnet.h"
 
 static const struct hr_flag flags[] = {
@@ -85,50 +86,51 @@ static const struct hr_flag flags[] = {
     { "threads", 't', HR_FLAG_COUNT, "N", "0", 0, 1024, "of the computation; 0: all CPUs" },
     { "loaders", 0, HR_FLAG_COUNT, "N", "0", 0, 1024, "threads that load pictures; 0: all CPUs" },
     { "cpu", 0, HR_FLAG_CHOICE, "baseline|avx2|avx512", NULL, 0, 0, "use at most this" },
+    { "tensorboard", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "write event files into the folder, for TensorBoard" },
+    { "log-format", 0, HR_FLAG_CHOICE, "plain|paddle", "plain", 0, 0,
+      "lines of standard output; paddle: as PaddleClas prints them, and in train.log" },
+    { "log-every", 0, HR_FLAG_COUNT, "N", "10", 1, 1000000, "steps between lines of paddle" },
     { "progress", 0, HR_FLAG_CHOICE, "bar|plain|json|none", NULL, 0, 0, "progress on stderr" },
     { 0 },
 };
 
 struct run {
-    struct hr_progress progress;
+    const struct hr_args *args;
+    struct hr_train_log log;
     bool told;
     struct hrnet_train_progress last;
 };
 
-/* One line an epoch on standard output. */
-static void print_epoch(const struct hrnet_train_progress *p)
+/* Once, when the first step is done: what it is about. */
+static void begin(struct run *run, const struct hrnet_train_progress *p)
 {
-    printf("epoch %llu/%llu: rate %.6g, loss %.5f, accuracy %.2f %%", (unsigned long long)p->epoch,
-           (unsigned long long)p->epochs, p->rate, p->loss, p->accuracy * 100.0);
-    if (p->validated)
-        printf(", validation loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->validation_loss,
-               p->top1 * 100.0, p->top5 * 100.0, p->best ? " (best)" : "");
-    if (p->averaged)
-        printf(", averaged: loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->average_loss,
-               p->average_top1 * 100.0, p->average_top5 * 100.0, p->average_best ? " (best)" : "");
-    printf("\n");
-    fflush(stdout);
+    run->told = true;
+    hr_progress_hide(&run->log.progress);
+    fprintf(stderr,
+            "hrnet: %llu pictures, %llu steps an epoch; %.2f GB of activations, %.2f GB "
+            "of weights, gradients and states\n",
+            (unsigned long long)p->pictures, (unsigned long long)p->steps,
+            (double)p->activation_bytes / 1e9, (double)p->state_bytes / 1e9);
+    if (hr_run_folder_begin(run->log.folder, run->args, p) != HRNET_OK)
+        fprintf(stderr, "hrnet: %s\n", hrnet_last_error());
+    if (!hr_train_log_open(&run->log))
+        fprintf(stderr, "hrnet: %s/train.log cannot be written\n", run->log.folder);
 }
 
 static int observe(void *context, const struct hrnet_train_progress *p)
 {
     struct run *run = context;
-    if (!run->told) {
-        run->told = true;
-        hr_progress_hide(&run->progress);
-        fprintf(stderr,
-                "hrnet: %llu pictures, %llu steps an epoch; %.2f GB of activations, %.2f GB "
-                "of weights, gradients and states\n",
-                (unsigned long long)p->pictures, (unsigned long long)p->steps,
-                (double)p->activation_bytes / 1e9, (double)p->state_bytes / 1e9);
-    }
     run->last = *p;
-    if (p->epoch_end) {
-        hr_progress_hide(&run->progress);
-        print_epoch(p);
-    } else {
-        hr_progress_show(&run->progress, (p->epoch - 1) * p->steps + p->step, p->epochs * p->steps);
+    if (!run->told)
+        begin(run, p);
+    if (!p->epoch_end) {
+        hr_train_log_step(&run->log, p);
+        return hr_interrupted();
     }
+    hr_train_log_epoch(&run->log, p);
+    if (hr_run_folder_curves(run->log.folder) != HRNET_OK)
+        fprintf(stderr, "hrnet: %s\n", hrnet_last_error());
     return hr_interrupted();
 }
 
@@ -186,6 +188,7 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.keep = (int)hr_arg_count(args, "keep");
     o.patience = (int)hr_arg_count(args, "patience");
     o.save_steps = (int)hr_arg_count(args, "save-steps");
+    o.tensorboard = hr_arg_switch(args, "tensorboard");
     return o;
 }
 
@@ -221,7 +224,7 @@ static int train(const struct hr_args *args)
 {
     struct hrnet_train_options o = options_of(args);
     struct hrnet_recipe recipe;
-    struct run run = { .told = false };
+    struct run run = { .args = args };
     if (hr_arg_switch(args, "print-config")) {
         hr_args_print(args, stdout);
         return 0;
@@ -233,10 +236,14 @@ static int train(const struct hr_args *args)
         return list_kinds();
     if (!o.folder)
         return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
+    run.log.folder = o.folder;
+    run.log.paddle = strcmp(hr_arg_text(args, "log-format"), "paddle") == 0;
+    run.log.every = (uint64_t)hr_arg_count(args, "log-every");
+    run.log.rate_name = hr_train_log_rate_name(o.schedule, o.warmup_epochs > 0.0);
     hr_interrupt_watch();
-    hr_progress_start(&run.progress, hr_arg_text(args, "progress"), "train", "steps");
+    hr_progress_start(&run.log.progress, hr_arg_text(args, "progress"), "train", "steps");
     const hrnet_status status = hrnet_train(&o, observe, &run);
-    hr_progress_end(&run.progress);
+    hr_train_log_close(&run.log);
     if (run.last.bad > 0)
         fprintf(stderr, "hrnet: %llu of %llu pictures were bad and left out\n",
                 (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures);

@@ -90,6 +90,8 @@ void hr_progress_show(struct hr_progress *p, uint64_t done, uint64_t total)
         fputs(", ", stderr);
         print_left((double)(total - done) / rate);
     }
+    if (p->note[0])
+        fprintf(stderr, ", %s", p->note);
     if (p->kind == HR_PROGRESS_PLAIN)
         fputc('\n', stderr);
     fflush(stderr);

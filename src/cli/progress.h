@@ -14,6 +14,7 @@ struct hr_progress {
     const char *what, *unit; /* "predict", "pictures"; unit "B" prints sizes */
     uint64_t start_ns, shown_ns, first;
     bool shown;
+    char note[96]; /* shown behind all else; "" for none */
 };
 
 /* word: "bar", "plain", "json", "none" or NULL: bar on a terminal, else plain. */

@@ -3,9 +3,11 @@
 #include "train/running.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/hash.h"
 #include "base/os.h"
 #include "train/inspect.h"
 #include "train/paddle_run.h"
@@ -74,6 +76,24 @@ static enum hr_status open_data(struct hr_running *r)
     }
     return hr_labels_copy(&r->labels, (const char *const *)r->train.classes.items,
                           r->train.classes.count);
+}
+
+/* What the run is about, at the cost of a look at each file: not its content. */
+static void hash_data(struct hr_running *r)
+{
+    struct hr_sha256 hash;
+    uint8_t digest[32];
+    char line[64];
+    hr_sha256_init(&hash);
+    for (size_t i = 0; i < r->train.paths.count; i++) {
+        const char *const name = hr_os_base_name(r->train.paths.items[i]);
+        const long long bytes = (long long)hr_os_file_bytes(r->train.paths.items[i]);
+        const int length = snprintf(line, sizeof line, " %lld %d\n", bytes, r->train.labels[i]);
+        hr_sha256_update(&hash, name, strlen(name));
+        hr_sha256_update(&hash, line, (size_t)length);
+    }
+    hr_sha256_final(&hash, digest);
+    hr_hex(r->data_hash, digest);
 }
 
 /* Pictures are resized to size / ratio, rounded; PaddleClas's ratio is 224 / 256. */
@@ -296,9 +316,10 @@ static enum hr_status describe(struct hr_running *r)
     const struct hr_train_options *o = r->options;
     const struct hr_optim_options *p = &o->optim;
     struct hr_text *const w = &r->what;
-    hr_text_printf(w, "%s classes %d pictures %zu size %d batch %zu accumulate %zu epochs %llu ",
-                   r->row->name, r->train.class_count, r->train.paths.count, o->size, o->batch,
-                   o->accumulate, (unsigned long long)o->epochs);
+    hr_text_printf(
+        w, "%s classes %d pictures %zu of %.16s size %d batch %zu accumulate %zu epochs %llu ",
+        r->row->name, r->train.class_count, r->train.paths.count, r->data_hash, o->size, o->batch,
+        o->accumulate, (unsigned long long)o->epochs);
     hr_text_printf(w, "seed %llu schedule %s rate %.17g warm-up %.17g average %.17g ",
                    (unsigned long long)o->seed, o->schedule, r->rate, o->warmup_epochs, o->average);
     hr_text_printf(w, "optimizer %d momentum %.17g nesterov %d beta %.17g %.17g rho %.17g ",
@@ -365,6 +386,7 @@ enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_opti
     HR_TRY(hr_zoo_find(&r->row, options->architecture));
     HR_TRY(make_recipes(r));
     HR_TRY(open_data(r));
+    hash_data(r);
     HR_TRY(make_loaders(r));
     HR_TRY(make_schedule(r));
     HR_TRY(make_tape(r));

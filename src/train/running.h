@@ -30,6 +30,7 @@ struct hr_running {
     size_t batches, steps;   /* of an epoch */
     double rate;             /* before the schedule */
     struct hr_text what;     /* the settings that decide the bits */
+    char data_hash[65];      /* SHA-256 of the names, sizes and labels of the training pictures */
     char *state;             /* path */
     struct hr_checkpoint at;
 };

@@ -7,19 +7,23 @@
 #include "base/os.h"
 #include "session/session.h"
 #include "train/evaluate.h"
+#include "train/journal.h"
 #include "train/running.h"
 #include "train/saving.h"
 #include "train/vector.h"
 
 #define GUESSING       0.99 /* of the loss of a guess: above it nothing is learned */
 #define GUESSED_EPOCHS 3    /* in a row: fewer are a slow start */
+#define GUESSED_STEPS  50
 
 struct trainer {
     struct hr_running r;
     hr_train_observer *observer;
     void *context;
+    struct hr_journal *journal;
     struct hr_evaluation tally; /* of the epoch so far */
     uint64_t guessed;           /* epochs without learning */
+    bool guessing_told;
 };
 
 /* ---- A step ---- */
@@ -86,7 +90,9 @@ static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
 static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
 {
     struct hr_running *const r = &t->r;
+    const struct hr_evaluation before = t->tally;
     HR_TRY(collect(t, p));
+    p->step_loss = (t->tally.loss - before.loss) / (double)(t->tally.pictures - before.pictures);
     p->rate = rate_of(r, r->at.step);
     if (p->step_pictures > 0)
         hr_optim_step(r->optim, r->params, r->gradient.values, p->norm, p->rate, r->pool);
@@ -103,7 +109,8 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
 
 /* ---- An epoch ---- */
 
-static bool tell(struct trainer *t, struct hr_train_progress *p)
+/* What is known of every moment. */
+static void complete(const struct trainer *t, struct hr_train_progress *p)
 {
     const struct hr_running *const r = &t->r;
     const double pictures = fmax(1.0, (double)t->tally.pictures);
@@ -120,6 +127,13 @@ static bool tell(struct trainer *t, struct hr_train_progress *p)
     p->bad = hr_loader_counts(r->loader)->bad;
     p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
     p->left_out = hr_loader_counts(r->loader)->left_out;
+    p->classes = r->train.class_count;
+    p->data_hash = r->data_hash;
+    p->best_top1 = r->at.best;
+}
+
+static bool tell(const struct trainer *t, const struct hr_train_progress *p)
+{
     return !t->observer || t->observer(t->context, p);
 }
 
@@ -142,8 +156,12 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
     hr_loader_start(r->loader, r->at.epoch, r->at.step * r->options->accumulate);
     while (r->at.step < r->steps) {
         struct hr_train_progress p = { .epoch = r->at.epoch + 1, .step = r->at.step + 1 };
+        const uint64_t start_ns = hr_os_now_ns();
         HR_TRY(step(t, &p));
+        p.step_seconds = (double)(hr_os_now_ns() - start_ns) / 1e9;
         *rate = p.rate;
+        complete(t, &p);
+        HR_TRY(hr_journal_add(t->journal, &p));
         const bool goes_on = tell(t, &p);
         if (!goes_on || (save > 0 && r->at.step % save == 0 && r->at.step < r->steps))
             HR_TRY(hr_saving_state(r));
@@ -206,11 +224,13 @@ static void watch_guessing(struct trainer *t, double loss)
 {
     const double guess = log((double)t->r.train.class_count);
     t->guessed = loss > GUESSING * guess ? t->guessed + 1 : 0;
-    if (t->guessed == GUESSED_EPOCHS)
+    const bool enough = t->guessed >= GUESSED_EPOCHS && t->guessed * t->r.steps >= GUESSED_STEPS;
+    if (enough && !t->guessing_told)
         hr_log(HR_LOG_WARNING,
                "nothing is learned: after %d epochs the loss, %.4f, is still that of a guess among "
                "%d classes, %.4f; check labels and learning rate",
-               GUESSED_EPOCHS, loss, t->r.train.class_count, guess);
+               (int)t->guessed, loss, t->r.train.class_count, guess);
+    t->guessing_told |= enough;
 }
 
 static enum hr_status end_epoch(struct trainer *t, double rate)
@@ -221,7 +241,6 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
     struct hr_train_progress p = { .epoch = r->at.epoch + 1,
                                    .step = r->steps,
                                    .rate = rate,
-                                   .loss = t->tally.loss / (double)t->tally.pictures,
                                    .epoch_end = true,
                                    .validated = r->validator != NULL,
                                    .averaged = r->average && r->validator };
@@ -231,20 +250,24 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
         status =
             look_at(r, r->average, &average, &seen_average, &r->at.best_average, &p.average_best);
     if (status == HR_OK) {
-        const struct hr_saved saved[] = {
-            { model, "latest", "best", p.best },
-            { average, "average", "best-average", p.average_best },
-        };
         p.validation_loss = seen.loss;
         p.top1 = (double)seen.top1 / (double)seen.pictures;
         p.top5 = (double)seen.top5 / (double)seen.pictures;
         p.average_loss = seen_average.loss;
         p.average_top1 = (double)seen_average.top1 / (double)seen_average.pictures;
         p.average_top5 = (double)seen_average.top5 / (double)seen_average.pictures;
+        complete(t, &p);
         judge(r, &p, best_before);
         r->at.epoch++;
         r->at.step = r->at.pictures = r->at.top1 = r->at.top5 = 0;
         r->at.loss = 0.0;
+        status = hr_journal_add(t->journal, &p); /* what the state is ahead of must be told */
+    }
+    if (status == HR_OK) {
+        const struct hr_saved saved[] = {
+            { model, "latest", "best", p.best },
+            { average, "average", "best-average", p.average_best },
+        };
         status = hr_saving_epoch(r, saved, average ? 2 : 1);
     }
     hr_model_unref(model);
@@ -279,6 +302,9 @@ enum hr_status hr_train(const struct hr_train_options *options, hr_train_observe
     struct trainer t = { .observer = observer, .context = context };
     enum hr_status status = hr_running_start(&t.r, options);
     const bool at_once = status == HR_OK && is_over(&t.r);
+    const struct hr_journal_place place = { t.r.at.epoch, t.r.at.step, t.r.steps };
+    if (status == HR_OK && !at_once)
+        status = hr_journal_open(&t.journal, options->folder, options->events, &place);
     while (status == HR_OK && !is_over(&t.r)) {
         double rate;
         status = run_epoch(&t, &rate);
@@ -287,6 +313,7 @@ enum hr_status hr_train(const struct hr_train_options *options, hr_train_observe
     }
     if (status == HR_OK)
         say_why(&t.r, at_once);
+    hr_journal_close(t.journal);
     hr_running_end(&t.r);
     return status;
 }

@@ -47,6 +47,7 @@ struct hr_train_options {
     uint64_t keep;       /* epochs of which all files are kept */
     uint64_t patience;   /* epochs without a better one that end the run; 0: never */
     uint64_t save_steps; /* steps between two checkpoints within an epoch; 0: none */
+    bool events;         /* write TensorBoard's event files */
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
 };
@@ -55,14 +56,19 @@ struct hr_train_progress {
     uint64_t epoch, epochs; /* from 1 */
     size_t step, steps;     /* of the epoch, from 1 */
     size_t step_pictures;
-    double loss, accuracy, accuracy5;   /* of the epoch so far */
-    double rate, norm;                  /* of the step; norm of its gradient before clipping */
-    double load_seconds;                /* that the step waited for pictures */
+    double loss, accuracy, accuracy5; /* of the epoch so far */
+    double rate, norm;                /* of the step; norm of its gradient before clipping */
+    double load_seconds;              /* that the step waited for pictures */
+    double step_seconds;              /* that it took */
+    double step_loss;
     bool epoch_end;                     /* then also: */
     bool validated, best;               /* best: of all epochs so far */
     double validation_loss, top1, top5; /* shares */
     bool averaged, average_best;        /* the same of the averaged weights */
     double average_loss, average_top1, average_top5;
+    double best_top1;      /* of all epochs so far; -1: none was validated */
+    const char *data_hash; /* hr_running's; valid during the call */
+    int classes;
     size_t arena_bytes, state_bytes, pictures; /* memory; pictures of an epoch */
     size_t bad, left_out; /* hr_loader_counts of the training pictures; bad: of validation too */
 };
@@ -72,9 +78,9 @@ typedef bool hr_train_observer(void *context, const struct hr_train_progress *pr
 /* Trains.  Writes into the folder, each whole or not at all: latest.safetensors and
  * best.safetensors (models), with averaged weights average.safetensors and
  * best-average.safetensors, epoch-N.safetensors and epoch-N.state.safetensors of the last `keep`
- * epochs, state.safetensors (all that resuming needs).  HR_E_CANCELLED when the observer stopped
- * it, with a checkpoint of the last step; HR_E_INTERNAL naming epoch, step and layer when a value
- * is infinite or no number. */
+ * epochs, state.safetensors (all that resuming needs), and hr_journal's tables.  HR_E_CANCELLED
+ * when the observer stopped it, with a checkpoint of the last step; HR_E_INTERNAL naming epoch,
+ * step and layer when a value is infinite or no number. */
 enum hr_status hr_train(const struct hr_train_options *options, hr_train_observer *observer,
                         void *context) HR_WARN_UNUSED;
 

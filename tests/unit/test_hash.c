@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * SHA-256 against the vectors of FIPS 180-4 and NIST's long ones, in pieces of every size. */
+ * SHA-256 against the vectors of FIPS 180-4 and NIST's long ones, in pieces of every size; CRC-32C
+ * against RFC 3720's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,9 +55,26 @@ static void vectors_without_instructions(void **state)
     assert_true(hr_sha256_allow_instructions(true) == had);
 }
 
+/* RFC 3720, appendix B.4, and the usual check value. */
+static void castagnoli(void **state)
+{
+    uint8_t data[32];
+    (void)state;
+    assert_int_equal(hr_crc32c("123456789", 9), 0xe3069283);
+    assert_int_equal(hr_crc32c("", 0), 0);
+    memset(data, 0, sizeof data);
+    assert_int_equal(hr_crc32c(data, sizeof data), 0x8a9136aa);
+    memset(data, 0xff, sizeof data);
+    assert_int_equal(hr_crc32c(data, sizeof data), 0x62a8ab43);
+    for (int i = 0; i < 32; i++)
+        data[i] = (uint8_t)i;
+    assert_int_equal(hr_crc32c(data, sizeof data), 0x46dd794e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(vectors),
-                                        cmocka_unit_test(vectors_without_instructions) };
+                                        cmocka_unit_test(vectors_without_instructions),
+                                        cmocka_unit_test(castagnoli) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@ there are, keeps what it has when it is killed, and names what is wrong with the
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -67,7 +68,8 @@ def whole(data, tmp_path_factory):
 
 
 def same(a, b):
-    for name in ("latest.safetensors", "best.safetensors", "state.safetensors"):
+    for name in ("latest.safetensors", "best.safetensors", "state.safetensors", "steps.csv",
+                 "epochs.csv", "curves.svg"):
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
 
 
@@ -76,8 +78,9 @@ def test_one_line_an_epoch_and_checkpoints(whole):
     lines = stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert "top-1" in lines[0] and "(best)" in lines[0]
-    assert sorted(p.name for p in folder.iterdir()) == ["best.safetensors", "latest.safetensors",
-                                                        "state.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "best.safetensors", "config.json", "curves.svg", "epochs.csv", "latest.safetensors",
+        "manifest.json", "state.safetensors", "steps.csv"]
 
 
 def test_the_checkpoint_is_a_model_with_the_classes_names(whole, data):
@@ -278,7 +281,7 @@ def fancy(data, tmp_path_factory):
 def test_the_last_epochs_are_kept(fancy):
     folder, stdout = fancy
     assert "averaged: loss" in stdout.splitlines()[-1]
-    names = sorted(p.name.removesuffix(".safetensors") for p in folder.iterdir())
+    names = sorted(p.name.removesuffix(".safetensors") for p in folder.glob("*.safetensors"))
     assert names == ["average", "best", "best-average", "epoch-3", "epoch-3.state", "epoch-4",
                      "epoch-4.state", "latest", "state"]
     assert (folder / "epoch-4.safetensors").read_bytes() == \
@@ -362,7 +365,7 @@ def test_a_full_disk_loses_nothing(whole, data, tmp_path):
     assert result.returncode == 4 and "state.safetensors: cannot write" in result.stderr
     assert (out / "state.safetensors").read_bytes() == before["state.safetensors"]
     result = train(data / "train", out, "--val", data / "val", "--resume", epochs=3,
-                   preexec_fn=lambda: full_disk(1000))
+                   preexec_fn=lambda: full_disk(100000))
     assert result.returncode == 4 and "latest.safetensors: cannot write" in result.stderr
     assert sorted(p.name for p in out.iterdir()) == sorted(before)
     assert run("info", out / "latest.safetensors").returncode == 0
@@ -388,7 +391,7 @@ def test_a_finished_run_says_so(whole, data):
 
 def test_learning_nothing_is_told(data, tmp_path):
     result = train(data / "train", tmp_path / "run", "--lr", "1e-12", "--smoothing", "0.5",
-                   epochs=3)
+                   epochs=10)
     assert result.returncode == 0 and "nothing is learned" in result.stderr, result.stderr
 
 
@@ -432,3 +435,106 @@ def test_another_size_in_evaluation(data, tmp_path):
 def test_wrong_settings_are_named(data, tmp_path, args, word):
     result = train(data / "train", tmp_path / "run", *args, epochs=1)
     assert result.returncode == 2 and word in result.stderr, result.stderr
+
+
+# ---- What a run writes beside its checkpoints ----
+
+def test_tables_of_steps_and_epochs(whole):
+    folder, stdout = whole
+    steps = (folder / "steps.csv").read_text().splitlines()
+    epochs = (folder / "epochs.csv").read_text().splitlines()
+    assert steps[0] == "epoch,step,rate,loss,norm,mean_loss,mean_accuracy"
+    assert [row.split(",")[:2] for row in steps[1:]] == [
+        [str(e), str(s)] for e in (1, 2, 3) for s in (1, 2, 3, 4, 5)]
+    for row, line in zip(epochs[1:], stdout.splitlines()):
+        cells = row.split(",")
+        told = [float(number) for number in re.findall(r"(?:rate|loss|top-1) ([\d.e-]+)", line)]
+        assert told == pytest.approx([float(cells[1]), float(cells[2]), float(cells[4]),
+                                      float(cells[5]) * 100], rel=1e-4)
+        assert cells[7:] == ["", "", ""]
+    assert (folder / "curves.svg").read_text().count("<path") == 6
+
+
+def test_the_manifest_tells_what_a_run_was_made_with(whole, data):
+    folder, _ = whole
+    manifest = json.loads((folder / "manifest.json").read_text())
+    config = json.loads((folder / "config.json").read_text())
+    assert manifest["command"].startswith(f"hrnet train {data / 'train'} --output {folder}")
+    assert manifest["data"]["pictures"] == 35 and len(manifest["data"]["sha256"]) == 64
+    assert manifest["hrnet"] and manifest["cpu"]["name"] and manifest["seed"] == 0
+    assert [(s["epoch"], s["step"]) for s in manifest["starts"]] == [(1, 1)]
+    assert config["epochs"] == 3 and config["lr"] == 0.02 and config["resume"] is False
+
+
+def test_a_run_does_not_go_on_with_other_pictures(whole, data, tmp_path):
+    for part in ("train/top", "train/left"):
+        (tmp_path / part).mkdir(parents=True)
+        for p in (data / part).iterdir():
+            (tmp_path / part / p.name).write_bytes(p.read_bytes())
+    first = next((tmp_path / "train/top").iterdir())
+    first.rename(first.with_name("renamed.ppm"))
+    result = train(tmp_path / "train", whole[0], "--val", data / "val", "--resume", epochs=3)
+    assert result.returncode == 3 and "pictures 35 of" in result.stderr
+
+
+def test_lines_in_paddleclas_form(data, tmp_path):
+    result = train(data / "train", tmp_path / "run", "--val", data / "val", "--log-format",
+                   "paddle", "--log-every", "3", "--warmup", "1")
+    assert result.returncode == 0, result.stderr
+    number = r"\d+\.\d{5}"
+    stamp = r"\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] ppcls INFO: "
+    want = []
+    for e in (1, 2):
+        for i in (0, 3):
+            want.append(
+                rf"\[Train\]\[Epoch {e}/2\]\[Iter: {i}/5\]lr\(LinearWarmup\): \d\.\d{{8}}, "
+                rf"top1: {number}, top5: {number}, CELoss: {number}, loss: {number}, batch_cost: "
+                rf"{number}s, reader_cost: {number}, ips: {number} samples/s, eta: \d+:\d\d:\d\d")
+        want.append(rf"\[Train\]\[Epoch {e}/2\]\[Avg\]top1: {number}, top5: {number}, CELoss: "
+                    rf"{number}, loss: {number}")
+        want.append(rf"\[Eval\]\[Epoch {e}\]\[Avg\]CELoss: {number}, loss: {number}, top1: "
+                    rf"{number}, top5: {number}")
+        want.append(r"Already save model in .*/run/best")
+        want.append(rf"\[Eval\]\[Epoch {e}\]\[best metric: [\d.]+\]")
+        want.append(r"Already save model in .*/run/latest")
+    got = result.stdout.splitlines()
+    assert (tmp_path / "run" / "train.log").read_text() == result.stdout
+    for line, pattern in zip(got, want[:len(got)]):
+        assert re.fullmatch(stamp + pattern, line) or "best" in pattern, (line, pattern)
+
+
+READ_EVENTS = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+a = EventAccumulator(sys.argv[1])
+a.Reload()
+print(json.dumps({t: [(e.step, e.value) for e in a.Scalars(t)] for t in a.Tags()["scalars"]}))
+"""
+
+
+def test_tensorboard_reads_the_events(data, tmp_path):
+    """A run that was killed and went on: what the first file says of later steps is forgotten."""
+    peers = os.environ.get("HRNET_PEERS", "")
+    if subprocess.run([peers or "false", "-c", "import tensorboard"],
+                      capture_output=True).returncode != 0:
+        pytest.skip("no TensorBoard: run tools/peers")
+    out = tmp_path / "run"
+    args = ["--val", data / "val", "--tensorboard"]
+    process = subprocess.Popen(list(map(str, [PROGRAM, "train", data / "train", "-o", out, "-e",
+                                              "3", *COMMON, *args, "--progress", "none"])),
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout.readline().startswith("epoch 1/3")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1.0)  # files are sorted by the second in their name
+    assert train(data / "train", out, *args, "--resume", epochs=3).returncode == 0
+    assert len(list(out.glob("events.out.tfevents.*"))) == 2
+    read = subprocess.run([peers, "-c", READ_EVENTS, out], capture_output=True, text=True)
+    scalars = json.loads(read.stdout)
+    rows = [list(map(float, row.split(","))) for row in
+            (out / "steps.csv").read_text().splitlines()[1:]]
+    assert [s for s, _ in scalars["train/loss"]] == list(range(1, 16))
+    assert [v for _, v in scalars["train/loss"]] == pytest.approx([r[3] for r in rows], rel=1e-6)
+    assert [v for _, v in scalars["train/rate"]] == pytest.approx([r[2] for r in rows], rel=1e-6)
+    assert [s for s, _ in scalars["validation/top1"]] == [5, 10, 15]
