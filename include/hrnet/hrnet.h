@@ -649,13 +649,31 @@ struct hrnet_evaluate_options {
     /** Called after each batch, with how many pictures are done; nonzero stops.  May be NULL. */
     int (*progress)(void *context, uint64_t done, uint64_t all);
     void *context;
+    int mistakes; /**< how many of the worst mistakes are told (0) */
 };
 HRNET_API void hrnet_evaluate_options_init(struct hrnet_evaluate_options *options,
                                            size_t struct_size);
+#define HRNET_BINS 15
+/** Pictures whose answer has a probability from b / HRNET_BINS to (b + 1) / HRNET_BINS. */
+struct hrnet_bin {
+    uint64_t pictures, right;
+    double confidence; /**< sum of those probabilities */
+};
+struct hrnet_mistake {
+    const char *path;
+    int truth, answer;
+    double confidence, truth_probability; /**< probabilities of answer and truth */
+};
 struct hrnet_evaluation {
     uint64_t classes, pictures, top1, top5; /**< counts of pictures that were right */
     double loss;                            /**< mean cross entropy */
     uint64_t *confusion;                    /**< [truth][answer]; free with hrnet_free() */
+    /** Expected calibration error (Guo et al. 2017): mean over pictures of the distance between the
+     *  mean confidence and the share of right answers in their bin. */
+    double ece;
+    struct hrnet_bin bins[HRNET_BINS];
+    struct hrnet_mistake *mistakes; /**< the most confident first; free with hrnet_free() */
+    uint64_t mistake_count;
 };
 /** Measures a model on labelled pictures, with the code of inference. */
 HRNET_API hrnet_status hrnet_evaluate(hrnet_model *model,

@@ -251,18 +251,66 @@ static bool observe_evaluation(void *context, size_t done, size_t all)
     return !o->progress || o->progress(o->context, done, all) == 0;
 }
 
+/* Mistakes with their paths, in one block. */
+static enum hr_status tell_mistakes(struct hrnet_mistake **out, const struct hr_evaluation *e,
+                                    const struct hr_names *paths)
+{
+    size_t bytes = e->mistake_count * sizeof **out;
+    for (size_t i = 0; i < e->mistake_count; i++)
+        bytes += strlen(paths->items[e->mistakes[i].index]) + 1;
+    struct hrnet_mistake *const list = hr_mem_alloc(bytes, 1);
+    if (!list)
+        return HR_E_MEMORY;
+    char *text = (char *)(list + e->mistake_count);
+    for (size_t i = 0; i < e->mistake_count; i++) {
+        const struct hr_mistake *const m = &e->mistakes[i];
+        const size_t size = strlen(paths->items[m->index]) + 1;
+        memcpy(text, paths->items[m->index], size);
+        list[i] = (struct hrnet_mistake){ text, m->truth, m->answer, m->confidence,
+                                          m->truth_probability };
+        text += size;
+    }
+    *out = list;
+    return HR_OK;
+}
+
+/* Takes the confusion. */
+static enum hr_status tell(struct hrnet_evaluation *out, struct hr_evaluation *e,
+                           const struct hr_names *paths)
+{
+    struct hrnet_evaluation told = { .classes = e->classes,
+                                     .pictures = e->pictures,
+                                     .top1 = e->top1,
+                                     .top5 = e->top5,
+                                     .loss = e->loss,
+                                     .ece = hr_evaluation_ece(e),
+                                     .mistake_count = e->mistake_count };
+    _Static_assert(HRNET_BINS == HR_BINS, "both faces have the same bins");
+    for (size_t b = 0; b < HR_BINS; b++)
+        told.bins[b] =
+            (struct hrnet_bin){ e->bins[b].pictures, e->bins[b].right, e->bins[b].confidence };
+    HR_TRY(tell_mistakes(&told.mistakes, e, paths));
+    told.confusion = e->confusion;
+    e->confusion = NULL;
+    *out = told;
+    return HR_OK;
+}
+
 hrnet_status hrnet_evaluate(hrnet_model *model, const struct hrnet_evaluate_options *options,
                             struct hrnet_evaluation *out)
 {
     struct hrnet_evaluate_options o;
     struct hr_evaluation e = { 0 };
+    struct hr_names paths = { 0 };
     struct hr_recipe recipe;
     if (!model || !options || !out)
         return hr_api_missing_argument(__func__);
     hrnet_evaluate_options_init(&o, sizeof o);
     enum hr_status status = hr_api_options_copy(&o, sizeof o, options, "hrnet_evaluate_options");
-    if (status == HR_OK && (!o.data || o.batch < 1 || o.batch > MAX_BATCH))
-        status = hr_fail(HR_E_ARGUMENT, "evaluation needs data, and a batch of 1 to %d", MAX_BATCH);
+    if (status == HR_OK && (!o.data || o.batch < 1 || o.batch > MAX_BATCH || o.mistakes < 0))
+        status = hr_fail(HR_E_ARGUMENT,
+                         "evaluation needs data, a batch of 1 to %d, and a count of mistakes",
+                         MAX_BATCH);
     recipe = *hr_model_recipe(model->model);
     if (status == HR_OK && o.recipe)
         status = hr_api_recipe_checked(&recipe, o.recipe);
@@ -272,18 +320,16 @@ hrnet_status hrnet_evaluate(hrnet_model *model, const struct hrnet_evaluate_opti
                                          .batch = (size_t)o.batch,
                                          .threads = o.threads,
                                          .loader_threads = o.loader_threads,
+                                         .mistakes = (size_t)o.mistakes,
                                          .observer = observe_evaluation,
                                          .context = &o };
     if (status == HR_OK)
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status == HR_OK)
-        status = hr_evaluate(&e, model->model, model->packs, &inner);
+        status = hr_evaluate(&e, &paths, model->model, model->packs, &inner);
     if (status == HR_OK)
-        *out = (struct hrnet_evaluation){ .classes = e.classes,
-                                          .pictures = e.pictures,
-                                          .top1 = e.top1,
-                                          .top5 = e.top5,
-                                          .loss = e.loss,
-                                          .confusion = e.confusion };
+        status = tell(out, &e, &paths);
+    hr_names_fini(&paths);
+    hr_evaluation_fini(&e);
     return PUBLIC(status);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hrnet eval: how good a model is on labelled pictures. */
-#include <jansson.h>
-#include <stdlib.h>
+#include <string.h>
 
+#include "base/os.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
+#include "cli/eval_page.h"
 #include "cli/progress.h"
 #include "cli/setup.h"
 
@@ -17,6 +18,11 @@ static const struct hr_flag flags[] = {
     { "cpu", 0, HR_FLAG_CHOICE, "baseline|avx2|avx512", NULL, 0, 0, "use at most this" },
     { "format", 'f', HR_FLAG_CHOICE, "text|json|csv", "text", 0, 0,
       "of the report; csv: a line a class" },
+    { "html", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0,
+      "write the report as a page, with charts and the worst mistakes" },
+    { "mistakes", 0, HR_FLAG_COUNT, "N", "0", 0, 100000,
+      "tell the N surest wrong answers (on a page 24 if none are asked for)" },
+    { "test-size", 0, HR_FLAG_TEXT, "N|HxW", NULL, 0, 0, "another name of --size" },
     { "progress", 0, HR_FLAG_CHOICE, "bar|plain|json|none", NULL, 0, 0, "progress on stderr" },
     { 0 },
 };
@@ -27,105 +33,56 @@ static int show(void *context, uint64_t done, uint64_t all)
     return hr_interrupted();
 }
 
-/* Of one class: how many there are, were answered, were right; and the shares that follow. */
-struct row {
-    uint64_t truth, answers, right;
-    double precision, recall, f1;
-};
+#define PAGE_MISTAKES 24 /* on the page, where no other number is asked for */
 
-static double share(uint64_t part, uint64_t all)
+/* --test-size is another name of --size, as training has it. */
+static struct hr_args with_size(const struct hr_args *args)
 {
-    return all ? (double)part / (double)all : 0.0;
+    struct hr_args with = *args;
+    const char *const size = hr_arg_text(args, "test-size");
+    for (size_t i = 0; size && i < with.flag_count; i++)
+        if (strcmp(with.flags[i]->name, "size") == 0)
+            with.values[i] = size;
+    return with;
 }
 
-static struct row row_of(const struct hrnet_evaluation *e, uint64_t k)
+static int write_page(const char *path, const struct hr_eval_report *report)
 {
-    struct row r = { .right = e->confusion[k * e->classes + k] };
-    for (uint64_t j = 0; j < e->classes; j++) {
-        r.truth += e->confusion[k * e->classes + j];
-        r.answers += e->confusion[j * e->classes + k];
+    struct hr_replace file = { 0 };
+    enum hr_status status = hr_replace_begin(&file, path);
+    if (status == HR_OK) {
+        hr_eval_page(file.file, report); /* commit sees the stream's errors */
+        status = hr_replace_commit(&file);
     }
-    r.precision = share(r.right, r.answers);
-    r.recall = share(r.right, r.truth);
-    r.f1 = share(2 * r.right, r.truth + r.answers);
-    return r;
-}
-
-static void print_text(const struct hrnet_evaluation *e, const hrnet_model *model)
-{
-    printf("%llu pictures: top-1 %.3f %%, top-5 %.3f %%, loss %.6f\n",
-           (unsigned long long)e->pictures, 100.0 * share(e->top1, e->pictures),
-           100.0 * share(e->top5, e->pictures), e->loss);
-    printf("%9s %9s %9s %9s  %s\n", "pictures", "precision", "recall", "f1", "class");
-    for (uint64_t k = 0; k < e->classes; k++) {
-        const struct row r = row_of(e, k);
-        if (r.truth + r.answers > 0)
-            printf("%9llu %9.4f %9.4f %9.4f  %llu %s\n", (unsigned long long)r.truth, r.precision,
-                   r.recall, r.f1, (unsigned long long)k, hrnet_model_label(model, (int)k));
-    }
-}
-
-/* RFC 4180: quotes around the name, doubled within. */
-static void print_csv(const struct hrnet_evaluation *e, const hrnet_model *model)
-{
-    printf("class,name,pictures,answers,right,precision,recall,f1\n");
-    for (uint64_t k = 0; k < e->classes; k++) {
-        const struct row r = row_of(e, k);
-        printf("%llu,\"", (unsigned long long)k);
-        for (const char *c = hrnet_model_label(model, (int)k); *c; c++)
-            printf(*c == '"' ? "\"\"" : "%c", *c);
-        printf("\",%llu,%llu,%llu,%.6f,%.6f,%.6f\n", (unsigned long long)r.truth,
-               (unsigned long long)r.answers, (unsigned long long)r.right, r.precision, r.recall,
-               r.f1);
-    }
-}
-
-static json_t *json_class(const struct hrnet_evaluation *e, const hrnet_model *model, uint64_t k)
-{
-    const struct row r = row_of(e, k);
-    json_t *answers = json_array();
-    for (uint64_t j = 0; j < e->classes; j++)
-        json_array_append_new(answers, json_integer((json_int_t)e->confusion[k * e->classes + j]));
-    return json_pack("{s:s, s:I, s:f, s:f, s:f, s:o}", "name", hrnet_model_label(model, (int)k),
-                     "pictures", (json_int_t)r.truth, "precision", r.precision, "recall", r.recall,
-                     "f1", r.f1, "answers", answers);
-}
-
-static void print_json(const struct hrnet_evaluation *e, const hrnet_model *model,
-                       const struct hrnet_recipe *recipe)
-{
-    json_t *classes = json_array();
-    for (uint64_t k = 0; k < e->classes; k++)
-        json_array_append_new(classes, json_class(e, model, k));
-    json_t *all =
-        json_pack("{s:i, s:s, s:[i,i], s:I, s:f, s:f, s:f, s:o}", "schema", 1, "recipe",
-                  recipe->name, "size", recipe->crop_height, recipe->crop_width, "pictures",
-                  (json_int_t)e->pictures, "top1", share(e->top1, e->pictures), "top5",
-                  share(e->top5, e->pictures), "loss", e->loss, "classes", classes);
-    char *text = json_dumps(all, JSON_INDENT(1));
-    printf("%s\n", text ? text : "{}");
-    free(text);
-    json_decref(all);
+    return status == HR_OK ? 0 : hr_report((int)status);
 }
 
 static int report(const struct hr_args *args, const hrnet_model *model,
                   const struct hrnet_recipe *recipe, const struct hrnet_evaluation *e)
 {
+    const char *const page = hr_arg_text(args, "html");
+    const char *const model_name = hr_arg_text(args, "model");
+    const struct hr_eval_report r = { e, model, recipe, args->operands[0],
+                                      model_name ? model_name : "" };
+    struct hrnet_evaluation asked = *e; /* the page's own mistakes are not listed elsewhere */
+    asked.mistake_count = hr_arg_count(args, "mistakes") ? e->mistake_count : 0;
+    const struct hr_eval_report listed = { &asked, model, recipe, r.data, r.file };
     switch (hr_arg_text(args, "format")[0]) {
     case 'j':
-        print_json(e, model, recipe);
+        hr_eval_json(stdout, &listed);
         break;
     case 'c':
-        print_csv(e, model);
+        hr_eval_csv(stdout, &listed);
         break;
     default:
-        print_text(e, model);
+        hr_eval_text(stdout, &listed);
     }
-    return 0;
+    return page ? write_page(page, &r) : 0;
 }
 
-static int eval(const struct hr_args *args)
+static int eval(const struct hr_args *given)
 {
+    const struct hr_args with = with_size(given), *const args = &with;
     struct hrnet_evaluate_options o;
     struct hrnet_evaluation e = { 0 };
     struct hrnet_recipe recipe;
@@ -149,6 +106,9 @@ static int eval(const struct hr_args *args)
         o.threads = (unsigned)hr_arg_count(args, "threads");
         o.loader_threads = (unsigned)hr_arg_count(args, "loaders");
         o.cpu = hr_arg_text(args, "cpu");
+        o.mistakes = (int)hr_arg_count(args, "mistakes");
+        if (o.mistakes == 0 && hr_arg_text(args, "html"))
+            o.mistakes = PAGE_MISTAKES;
         o.progress = show;
         o.context = &progress;
         hr_interrupt_watch();
@@ -158,6 +118,7 @@ static int eval(const struct hr_args *args)
         code = status == HRNET_OK ? report(args, model, &recipe, &e) : hr_report((int)status);
     }
     hrnet_free(e.confusion);
+    hrnet_free(e.mistakes);
     hrnet_model_release(model);
     return code;
 }
@@ -171,7 +132,8 @@ const struct hr_command hr_command_eval = {
     .takes = HR_FLAG_FOLDER,
     .summary = "measure a model on a folder of class folders, or a list",
     .examples = "hrnet eval flowers/val -m run/best.safetensors\n"
-                "hrnet eval val_list.txt --root val -m w18.pdparams -f json > report.json",
+                "hrnet eval val_list.txt --root val -m w18.pdparams -f json > report.json\n"
+                "hrnet eval flowers/val -m run/best.safetensors --html report.html",
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,

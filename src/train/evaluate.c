@@ -32,23 +32,6 @@ static enum hr_status open_data(struct hr_dataset *set, const struct hr_model *m
     return status;
 }
 
-void hr_evaluation_count(struct hr_evaluation *e, const float *logits, const struct hr_batch *batch,
-                         double loss)
-{
-    for (size_t i = 0; i < batch->n; i++) {
-        size_t top[5];
-        const size_t truth = (size_t)batch->labels[i];
-        const size_t k = hr_top_k(top, 5, logits + i * e->classes, e->classes);
-        e->top1 += top[0] == truth;
-        for (size_t j = 0; j < k; j++)
-            e->top5 += top[j] == truth;
-        if (e->confusion)
-            e->confusion[truth * e->classes + top[0]]++;
-    }
-    e->loss += loss * (double)batch->n;
-    e->pictures += batch->n;
-}
-
 enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *session,
                                  struct hr_loader *loader, float *logits,
                                  const struct hr_evaluate_options *options, size_t all)
@@ -71,8 +54,9 @@ enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *ses
     return HR_OK;
 }
 
-enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_model *model,
-                           struct hr_packs *packs, const struct hr_evaluate_options *options)
+enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_names *paths,
+                           struct hr_model *model, struct hr_packs *packs,
+                           const struct hr_evaluate_options *options)
 {
     struct hr_evaluation e = { .classes = (size_t)hr_model_classes(model) };
     struct hr_dataset set = { 0 };
@@ -97,16 +81,18 @@ enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_model *model,
         status = hr_session_create(&session, model, packs, &plan);
     if (status == HR_OK) {
         logits = hr_mem_alloc(options->batch, e.classes * sizeof *logits);
-        e.confusion = hr_mem_alloc(e.classes * e.classes, sizeof *e.confusion);
-        status = logits && e.confusion ? HR_OK : HR_E_MEMORY;
+        status = logits ? hr_evaluation_init(&e, options->mistakes) : HR_E_MEMORY;
     }
     if (status == HR_OK)
         status = hr_evaluation_run(&e, session, loader, logits, options, set.paths.count);
     if (status == HR_OK) {
         *out = e;
+        *paths = set.paths;
+        set.paths = (struct hr_names){ 0 };
         e.confusion = NULL;
+        e.mistakes = NULL;
     }
-    hr_mem_free(e.confusion);
+    hr_evaluation_fini(&e);
     hr_mem_free(logits);
     hr_session_destroy(session);
     hr_loader_destroy(loader);

@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "plan/pack.h"
 #include "session/session.h"
-#include "train/loader.h"
+#include "train/metrics.h"
 
 struct hr_evaluate_options {
     const char *data, *root; /* hr_dataset_open's; folders are classes by the model's labels */
@@ -15,20 +15,11 @@ struct hr_evaluate_options {
     size_t batch;
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
+    size_t mistakes;                                          /* how many of the worst are told */
     bool (*observer)(void *context, size_t done, size_t all); /* after each batch; may be NULL */
     void *context;
 };
 
-struct hr_evaluation {
-    size_t classes, pictures, top1, top5; /* counts of pictures */
-    double loss;                          /* mean cross entropy */
-    uint64_t *confusion;                  /* [truth][answer], owned (hr_mem_free) */
-};
-
-/* Counts one batch that cost `loss` in the mean.  While counting, e->loss is a sum over pictures
- * and e->confusion may be NULL. */
-void hr_evaluation_count(struct hr_evaluation *e, const float *logits, const struct hr_batch *batch,
-                         double loss);
 /* Counts an epoch of the loader through the session; logits [batch][classes] is scratch.  Uses the
  * observer of the options, which may be NULL, and `all` for it. */
 enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *session,
@@ -36,10 +27,11 @@ enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *ses
                                  const struct hr_evaluate_options *options,
                                  size_t all) HR_WARN_UNUSED;
 
-/* HR_E_MISMATCH for a class that the model does not know; HR_E_CANCELLED when the observer stopped
- * it.  On failure *out is untouched. */
-enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_model *model,
-                           struct hr_packs *packs,
+/* paths: of the pictures, which mistakes point into; taken over on success.  HR_E_MISMATCH for a
+ * class that the model does not know; HR_E_CANCELLED when the observer stopped it.  On failure *out
+ * is untouched. */
+enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_names *paths,
+                           struct hr_model *model, struct hr_packs *packs,
                            const struct hr_evaluate_options *options) HR_WARN_UNUSED;
 
 #endif

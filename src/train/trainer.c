@@ -92,7 +92,8 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
     struct hr_running *const r = &t->r;
     const struct hr_evaluation before = t->tally;
     HR_TRY(collect(t, p));
-    p->step_loss = (t->tally.loss - before.loss) / (double)(t->tally.pictures - before.pictures);
+    p->step_loss =
+        (t->tally.loss - before.loss) / fmax(1.0, (double)(t->tally.pictures - before.pictures));
     p->rate = rate_of(r, r->at.step);
     if (p->step_pictures > 0)
         hr_optim_step(r->optim, r->params, r->gradient.values, p->norm, p->rate, r->pool);

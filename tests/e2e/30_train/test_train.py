@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """hrnet train as people use it: it learns, resumes bit for bit, does not mind how many threads
 there are, keeps what it has when it is killed, and names what is wrong with the data."""
+import base64
+import html.parser
 import json
 import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -111,12 +114,110 @@ def test_eval_says_what_the_last_epoch_said(whole, data, tmp_path):
     assert table[0].startswith("class,name,pictures") and table[1].startswith('0,"left",4,')
     text = run("eval", data / "val", "-m", model).stdout
     assert text.startswith("8 pictures: top-1") and "top" in text
+    assert "opencv: shorter side 37, crop 32x32 (ratio 0.865)" in text
     (tmp_path / "d" / "other").mkdir(parents=True)
     (tmp_path / "d" / "top").mkdir()
     for kind in ("other", "top"):
         picture(tmp_path / "d" / kind / "0.ppm", "top", 1)
     result = run("eval", tmp_path / "d", "-m", model)
     assert result.returncode == 3 and "class 'other'" in result.stderr
+
+
+def test_calibration_and_mistakes_of_eval(whole, data):
+    """Against answers of predict, counted here."""
+    model = whole[0] / "latest.safetensors"
+    report = json.loads(run("eval", data / "val", "-m", model, "-f", "json", "--mistakes", "3",
+                            "-b", "5").stdout)
+    pictures = sorted((data / "val").rglob("*.ppm"))
+    answers = json.loads(run("predict", *pictures, "-m", model, "-f", "json").stdout)["results"]
+    bins = [[0, 0.0, 0] for _ in range(15)]
+    wrong = []
+    for a in answers:
+        right = a["label_names"][0] == pathlib.Path(a["filename"]).parent.name
+        b = bins[max(0, int(np.ceil(a["scores"][0] * 15)) - 1)]
+        b[0] += 1
+        b[1] += a["scores"][0]
+        b[2] += right
+        if not right:
+            wrong.append((a["scores"][0], a["filename"]))
+    assert report["ece"] == pytest.approx(sum(abs(b[1] - b[2]) for b in bins) / 8, abs=1e-5)
+    assert [b["pictures"] for b in report["bins"]] == [b[0] for b in bins]
+    for b, (n, confidence, right) in zip(report["bins"], bins):
+        assert b["confidence"] == pytest.approx(confidence / max(n, 1), abs=1e-5)
+        assert b["accuracy"] == pytest.approx(right / max(n, 1), abs=1e-5)
+    assert len(report["mistakes"]) == min(3, len(wrong)) > 0
+    surest = sorted(wrong, reverse=True)[:3]
+    assert [m["confidence"] for m in report["mistakes"]] == pytest.approx([w[0] for w in surest],
+                                                                          abs=1e-5)
+    assert {m["filename"] for m in report["mistakes"]} <= {w[1] for w in wrong}
+    for m in report["mistakes"]:
+        assert m["truth"] != m["answer"]
+        assert m["confidence"] + m["truth_probability"] == pytest.approx(1.0)  # two classes
+    mean = report["mean"]
+    assert mean["f1"] == pytest.approx(np.mean([c["f1"] for c in report["classes"]]))
+    assert report["recipe"] == "opencv" and report["resize_short"] == 37
+
+
+class Page(html.parser.HTMLParser):
+    """Refuses what would be fetched, and tags that do not close."""
+    EMPTY = {"meta", "br", "img"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.images, self.words = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href"):
+                assert value.startswith("data:image/png;base64,")
+                self.images.append(base64.b64decode(value.split(",", 1)[1], validate=True))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        if tag in ("tr", "td", "th"):
+            while self.open[-1] != tag:
+                self.open.pop()
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_a_page_of_eval_needs_nothing_else(whole, data, tmp_path):
+    result = run("eval", data / "val", "-m", whole[0] / "latest.safetensors", "--html",
+                 tmp_path / "page.html")
+    assert result.returncode == 0, result.stderr
+    assert "taken for" not in result.stdout
+    page = Page()
+    text = (tmp_path / "page.html").read_text()
+    page.feed(text)
+    page.close()
+    assert page.open == [] and "http" not in text and "<script" not in text
+    assert "prefers-color-scheme:dark" in text
+    words = "".join(page.words)
+    for word in ("Evaluation of hrnet_w18_small", "opencv: shorter side 37", "Worst mistakes",
+                 "taken for"):
+        assert word in words
+    report = json.loads(run("eval", data / "val", "-m", whole[0] / "latest.safetensors", "-f",
+                            "json", "--mistakes", "24").stdout)
+    assert len(page.images) == len(report["mistakes"])
+    assert all(image.startswith(b"\x89PNG\r\n") for image in page.images)
+
+
+def test_the_page_writes_names_as_text(whole, data, tmp_path):
+    tree = tmp_path / "val"
+    shutil.copytree(data / "val", tree)
+    (tree / "left").rename(tree / "<i>left & 'so'")
+    (tmp_path / "names.txt").write_text("<i>left & 'so'\ntop\n")
+    result = run("eval", tree, "-m", whole[0] / "latest.safetensors", "--labels",
+                 tmp_path / "names.txt", "--html", tmp_path / "page.html")
+    assert result.returncode == 0, result.stderr
+    text = (tmp_path / "page.html").read_text()
+    assert "&lt;i&gt;left &amp; &#39;so&#39;" in text and "<i>left" not in text
 
 
 def test_threads_do_not_change_a_bit(whole, data, tmp_path):
@@ -420,9 +521,12 @@ def test_another_size_in_evaluation(data, tmp_path):
     result = train(data / "train", tmp_path / "run", "--val", data / "val", "--test-size", "64",
                    "--crop-ratio", "0.8", epochs=1)
     assert result.returncode == 0, result.stderr
-    report = json.loads(run("eval", data / "val", "-m", tmp_path / "run" / "latest.safetensors",
-                            "-f", "json").stdout)
+    model = tmp_path / "run" / "latest.safetensors"
+    report = json.loads(run("eval", data / "val", "-m", model, "-f", "json").stdout)
     assert report["size"] == [64, 64]
+    smaller = json.loads(run("eval", data / "val", "-m", model, "-f", "json", "--test-size", "32",
+                             "--crop-ratio", "1").stdout)
+    assert smaller["size"] == [32, 32] and smaller["resize_short"] == 32
     assert f"validation loss {report['loss']:.5f}" in result.stdout
 
 
