@@ -572,13 +572,15 @@ struct hrnet_train_progress {
     double load_seconds;        /**< that the step waited for pictures */
     int averaged, average_best; /**< as validated and best, of the averaged weights */
     double average_loss, average_top1, average_top5;
-    uint64_t bad;          /**< pictures of this run that could not be used, each counted once */
-    uint64_t left_out;     /**< pictures of this epoch that were the only one of their batch */
-    double step_loss;      /**< of this step alone */
-    double step_seconds;   /**< that it took */
-    double best_top1;      /**< share, of all epochs so far; -1: none was validated */
-    uint64_t classes;      /**< of the training pictures */
-    const char *data_hash; /**< SHA-256 of their names, sizes and labels; valid during the call */
+    uint64_t bad;        /**< pictures of this run that could not be used, each counted once */
+    uint64_t left_out;   /**< pictures of this epoch that were the only one of their batch */
+    double step_loss;    /**< of this step alone */
+    double step_seconds; /**< that it took */
+    double best_top1;    /**< share, or map, of all epochs so far; -1: none was validated */
+    int several; /**< nonzero: several labels a picture; accuracy and top1: all labels right */
+    double map, average_map; /**< then mean average precision, which chooses the best epoch */
+    uint64_t classes;        /**< of the training pictures */
+    const char *data_hash;   /**< SHA-256 of their names, sizes and labels; valid during the call */
 };
 /** Called after every step and every epoch; nonzero stops the run. */
 typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *progress);
@@ -664,6 +666,12 @@ struct hrnet_mistake {
     int truth, answer;
     double confidence, truth_probability; /**< probabilities of answer and truth */
 };
+/** Of one class, where a picture may show several. */
+struct hrnet_label {
+    uint64_t truth, answers,
+        right; /**< pictures that show it, that are said to (above 1/2), both */
+    double average_precision;
+};
 struct hrnet_evaluation {
     uint64_t classes, pictures, top1, top5; /**< counts of pictures that were right */
     double loss;                            /**< mean cross entropy */
@@ -674,6 +682,11 @@ struct hrnet_evaluation {
     struct hrnet_bin bins[HRNET_BINS];
     struct hrnet_mistake *mistakes; /**< the most confident first; free with hrnet_free() */
     uint64_t mistake_count;
+    /** [classes], for lists with several labels a picture; then confusion is NULL, bins and
+     * mistakes are empty, and top1 counts pictures with all labels right.  Free with hrnet_free().
+     */
+    struct hrnet_label *labels;
+    double map, hamming; /**< mean average precision; mean share of labels that are wrong */
 };
 /** Measures a model on labelled pictures, with the code of inference. */
 HRNET_API hrnet_status hrnet_evaluate(hrnet_model *model,

@@ -152,6 +152,9 @@ static bool observe(void *context, const struct hr_train_progress *p)
                                                    .step_loss = p->step_loss,
                                                    .step_seconds = p->step_seconds,
                                                    .best_top1 = p->best_top1,
+                                                   .several = p->several,
+                                                   .map = p->map,
+                                                   .average_map = p->average_map,
                                                    .classes = (uint64_t)p->classes,
                                                    .data_hash = p->data_hash };
     return !outer->fn || outer->fn(outer->context, &progress) == 0;
@@ -274,6 +277,20 @@ static enum hr_status tell_mistakes(struct hrnet_mistake **out, const struct hr_
     return HR_OK;
 }
 
+static enum hr_status tell_labels(struct hrnet_evaluation *told, const struct hr_evaluation *e)
+{
+    told->labels = hr_mem_alloc(e->classes, sizeof *told->labels);
+    if (!told->labels)
+        return HR_E_MEMORY;
+    for (size_t k = 0; k < e->classes; k++)
+        told->labels[k] =
+            (struct hrnet_label){ e->labels[k].truth, e->labels[k].answers, e->labels[k].right,
+                                  e->labels[k].average_precision };
+    told->map = e->map;
+    told->hamming = hr_evaluation_hamming(e);
+    return HR_OK;
+}
+
 /* Takes the confusion. */
 static enum hr_status tell(struct hrnet_evaluation *out, struct hr_evaluation *e,
                            const struct hr_names *paths)
@@ -289,7 +306,13 @@ static enum hr_status tell(struct hrnet_evaluation *out, struct hr_evaluation *e
     for (size_t b = 0; b < HR_BINS; b++)
         told.bins[b] =
             (struct hrnet_bin){ e->bins[b].pictures, e->bins[b].right, e->bins[b].confidence };
-    HR_TRY(tell_mistakes(&told.mistakes, e, paths));
+    if (e->labels)
+        HR_TRY(tell_labels(&told, e));
+    const enum hr_status status = tell_mistakes(&told.mistakes, e, paths);
+    if (status != HR_OK) {
+        hr_mem_free(told.labels);
+        return status;
+    }
     told.confusion = e->confusion;
     e->confusion = NULL;
     *out = told;

@@ -119,6 +119,7 @@ static int eval(const struct hr_args *given)
     }
     hrnet_free(e.confusion);
     hrnet_free(e.mistakes);
+    hrnet_free(e.labels);
     hrnet_model_release(model);
     return code;
 }

@@ -79,11 +79,17 @@ static void put_head(FILE *out, const struct hr_eval_report *report)
     fputs("</p>\n<div class=\"tiles\">\n", out);
     put_tile(out, "pictures", "%.0f", (double)e->pictures);
     put_tile(out, "classes", "%.0f", (double)e->classes);
-    put_tile(out, "top-1", "%.2f %%", 100.0 * hr_eval_share(e->top1, e->pictures));
-    put_tile(out, "top-5", "%.2f %%", 100.0 * hr_eval_share(e->top5, e->pictures));
+    if (e->labels) {
+        put_tile(out, "mean average precision", "%.2f %%", 100.0 * e->map);
+        put_tile(out, "all labels right", "%.2f %%", 100.0 * hr_eval_share(e->top1, e->pictures));
+        put_tile(out, "labels wrong", "%.2f %%", 100.0 * e->hamming);
+    } else {
+        put_tile(out, "top-1", "%.2f %%", 100.0 * hr_eval_share(e->top1, e->pictures));
+        put_tile(out, "top-5", "%.2f %%", 100.0 * hr_eval_share(e->top5, e->pictures));
+        put_tile(out, "calibration error", "%.4f", e->ece);
+    }
     put_tile(out, "mean F1", "%.4f", means.f1);
     put_tile(out, "loss", "%.4f", e->loss);
-    put_tile(out, "calibration error", "%.4f", e->ece);
     fputs("</div>\n", out);
 }
 
@@ -369,8 +375,10 @@ void hr_eval_page(FILE *out, const struct hr_eval_report *report)
     fputs(style, out);
     fputs("</style></head><body>\n", out);
     put_head(out, report);
-    put_calibration(out, report->e);
-    put_confusion(out, report);
+    if (!report->e->labels) {
+        put_calibration(out, report->e);
+        put_confusion(out, report);
+    }
     put_classes(out, report);
     put_mistakes(out, report);
     fprintf(out, "<p>Made by hrnet %s.</p>\n</body></html>\n", hrnet_version());

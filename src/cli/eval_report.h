@@ -19,6 +19,7 @@ struct hr_eval_report {
 struct hr_eval_row {
     uint64_t truth, answers, right;
     double precision, recall, f1;
+    double ap; /* average precision, with several labels a picture */
 };
 struct hr_eval_row hr_eval_row(const struct hrnet_evaluation *e, uint64_t k);
 /* Means of the shares over the classes that occur in the pictures. */

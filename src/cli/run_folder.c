@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "cli/chart.h"
 
-#define COLUMNS 10                /* of epochs.csv */
+#define COLUMNS 12                /* of epochs.csv */
 #define MOST    ((size_t)1 << 30) /* bytes of it */
 
 static enum hr_status path_of(char **out, const char *folder, const char *name)
@@ -214,11 +214,14 @@ enum column {
     TOP1,
     TOP5,
     AVERAGE_LOSS,
-    AVERAGE_TOP1
+    AVERAGE_TOP1,
+    AVERAGE_TOP5,
+    MAP,
+    AVERAGE_MAP
 };
 
 /* Adds the column unless nothing is in it. */
-static void add_series(struct hr_series *series, size_t *count, const struct table *t,
+static bool add_series(struct hr_series *series, size_t *count, const struct table *t,
                        enum column column, const char *name)
 {
     const double *const y = t->values + (size_t)column * t->capacity;
@@ -227,6 +230,7 @@ static void add_series(struct hr_series *series, size_t *count, const struct tab
         any |= isfinite(y[i]) != 0;
     if (any)
         series[(*count)++] = (struct hr_series){ name, t->values, y, t->count };
+    return any;
 }
 
 static enum hr_status draw(const char *path, const struct table *t)
@@ -238,9 +242,14 @@ static enum hr_status draw(const char *path, const struct table *t)
     add_series(loss, &losses, t, VALIDATION_LOSS, "validation");
     add_series(loss, &losses, t, AVERAGE_LOSS, "averaged");
     add_series(shares, &accuracies, t, ACCURACY, "training");
-    add_series(shares, &accuracies, t, TOP1, "top-1");
-    add_series(shares, &accuracies, t, TOP5, "top-5");
-    add_series(shares, &accuracies, t, AVERAGE_TOP1, "averaged top-1");
+    if (add_series(shares, &accuracies, t, MAP, "mAP")) {
+        add_series(shares, &accuracies, t, TOP1, "all labels right");
+        add_series(shares, &accuracies, t, AVERAGE_MAP, "averaged mAP");
+    } else {
+        add_series(shares, &accuracies, t, TOP1, "top-1");
+        add_series(shares, &accuracies, t, TOP5, "top-5");
+        add_series(shares, &accuracies, t, AVERAGE_TOP1, "averaged top-1");
+    }
     add_series(rate, &rates, t, RATE, "rate");
     const struct hr_chart charts[] = {
         { .title = "Loss by epoch", .series = loss, .count = losses },

@@ -82,51 +82,91 @@ static void write_span(char *out, size_t size, double seconds)
              (unsigned long long)(s / 60 % 60), (unsigned long long)(s % 60));
 }
 
+static void write_loss(char out[96], const struct hrnet_train_progress *p, double loss)
+{
+    snprintf(out, 96, "%s: %.5f, loss: %.5f", p->several ? "MultiLabelLoss" : "CELoss", loss, loss);
+}
+
+/* Of training; metrics come first there, and last in evaluation. */
+static void write_metrics(char out[192], const struct hrnet_train_progress *p)
+{
+    char loss[96];
+    write_loss(loss, p, p->loss);
+    if (p->several)
+        snprintf(out, 192, "AccuracyScore: %.5f, %s", p->accuracy, loss);
+    else
+        snprintf(out, 192, "top1: %.5f, top5: %.5f, %s", p->accuracy, p->accuracy5, loss);
+}
+
 static void say_step(struct hr_train_log *log, const struct hrnet_train_progress *p)
 {
     const double batch = log->seconds / (double)log->steps;
     const double left = (double)((p->epochs - p->epoch + 1) * p->steps - (p->step - 1)) * batch;
-    char eta[64];
+    char eta[64], metrics[192];
     write_span(eta, sizeof eta, left);
+    write_metrics(metrics, p);
     say(log,
-        "[Train][Epoch %llu/%llu][Iter: %llu/%llu]lr(%s): %.8f, top1: %.5f, top5: %.5f, CELoss: "
-        "%.5f, loss: %.5f, batch_cost: %.5fs, reader_cost: %.5f, ips: %.5f samples/s, eta: %s",
+        "[Train][Epoch %llu/%llu][Iter: %llu/%llu]lr(%s): %.8f, %s, batch_cost: %.5fs, "
+        "reader_cost: %.5f, ips: %.5f samples/s, eta: %s",
         (unsigned long long)p->epoch, (unsigned long long)p->epochs,
         (unsigned long long)p->step - 1, (unsigned long long)p->steps, log->rate_name, p->rate,
-        p->accuracy, p->accuracy5, p->loss, p->loss, batch, log->waited / (double)log->steps,
+        metrics, batch, log->waited / (double)log->steps,
         batch > 0.0 ? (double)p->step_pictures / batch : 0.0, eta);
     log->seconds = log->waited = 0.0;
     log->steps = 0;
 }
 
+static void say_validation(const struct hr_train_log *log, const struct hrnet_train_progress *p)
+{
+    const unsigned long long epoch = p->epoch;
+    char loss[96];
+    write_loss(loss, p, p->validation_loss);
+    if (p->several)
+        say(log, "[Eval][Epoch %llu][Avg]%s, MultiLabelMAP: %.5f, AccuracyScore: %.5f", epoch, loss,
+            p->map, p->top1);
+    else
+        say(log, "[Eval][Epoch %llu][Avg]%s, top1: %.5f, top5: %.5f", epoch, loss, p->top1,
+            p->top5);
+    if (p->best)
+        say(log, "Already save model in %s/best", log->folder);
+    say(log, "[Eval][Epoch %llu][best metric: %.16g]", epoch, p->best_top1);
+}
+
 static void say_epoch(const struct hr_train_log *log, const struct hrnet_train_progress *p)
 {
-    say(log, "[Train][Epoch %llu/%llu][Avg]top1: %.5f, top5: %.5f, CELoss: %.5f, loss: %.5f",
-        (unsigned long long)p->epoch, (unsigned long long)p->epochs, p->accuracy, p->accuracy5,
-        p->loss, p->loss);
-    if (p->validated) {
-        say(log, "[Eval][Epoch %llu][Avg]CELoss: %.5f, loss: %.5f, top1: %.5f, top5: %.5f",
-            (unsigned long long)p->epoch, p->validation_loss, p->validation_loss, p->top1, p->top5);
-        if (p->best)
-            say(log, "Already save model in %s/best", log->folder);
-        say(log, "[Eval][Epoch %llu][best metric: %.16g]", (unsigned long long)p->epoch,
-            p->best_top1);
-    }
+    char metrics[192];
+    write_metrics(metrics, p);
+    say(log, "[Train][Epoch %llu/%llu][Avg]%s", (unsigned long long)p->epoch,
+        (unsigned long long)p->epochs, metrics);
+    if (p->validated)
+        say_validation(log, p);
     say(log, "Already save model in %s/latest", log->folder);
 }
 
 /* ---- Ours ---- */
 
+static void print_shares(const struct hrnet_train_progress *p, double map, double top1, double top5,
+                         bool best)
+{
+    if (p->several)
+        printf(", mAP %.2f %%, all labels right %.2f %%", map * 100.0, top1 * 100.0);
+    else
+        printf(", top-1 %.2f %%, top-5 %.2f %%", top1 * 100.0, top5 * 100.0);
+    fputs(best ? " (best)" : "", stdout);
+}
+
 static void print_epoch(const struct hrnet_train_progress *p)
 {
     printf("epoch %llu/%llu: rate %.6g, loss %.5f, accuracy %.2f %%", (unsigned long long)p->epoch,
            (unsigned long long)p->epochs, p->rate, p->loss, p->accuracy * 100.0);
-    if (p->validated)
-        printf(", validation loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->validation_loss,
-               p->top1 * 100.0, p->top5 * 100.0, p->best ? " (best)" : "");
-    if (p->averaged)
-        printf(", averaged: loss %.5f, top-1 %.2f %%, top-5 %.2f %%%s", p->average_loss,
-               p->average_top1 * 100.0, p->average_top5 * 100.0, p->average_best ? " (best)" : "");
+    if (p->validated) {
+        printf(", validation loss %.5f", p->validation_loss);
+        print_shares(p, p->map, p->top1, p->top5, p->best);
+    }
+    if (p->averaged) {
+        printf(", averaged: loss %.5f", p->average_loss);
+        print_shares(p, p->average_map, p->average_top1, p->average_top5, p->average_best);
+    }
     printf("\n");
     fflush(stdout);
 }

@@ -36,22 +36,24 @@ enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *ses
                                  struct hr_loader *loader, float *logits,
                                  const struct hr_evaluate_options *options, size_t all)
 {
-    const struct hr_loss loss = { .kind = HR_LOSS_CROSS_ENTROPY };
+    const struct hr_loss loss = { .kind =
+                                      e->several ? HR_LOSS_MULTI_LABEL : HR_LOSS_CROSS_ENTROPY };
     struct hr_batch batch;
     for (hr_loader_start(loader, 0, 0);;) {
         HR_TRY(hr_loader_next(loader, &batch));
         if (batch.n == 0)
             break;
         hr_session_run(session, batch.x, batch.n, logits);
-        const struct hr_loss_batch b = {
-            .n = batch.n, .classes = e->classes, .logits = logits, .labels = batch.labels
-        };
-        hr_evaluation_count(e, logits, &batch, hr_loss_value(&loss, &b, NULL, 1.0));
+        const struct hr_loss_batch b = { .n = batch.n,
+                                         .classes = e->classes,
+                                         .logits = logits,
+                                         .labels = batch.labels,
+                                         .targets = batch.targets };
+        HR_TRY(hr_evaluation_count(e, logits, &batch, hr_loss_value(&loss, &b, NULL, 1.0)));
         if (options && options->observer && !options->observer(options->context, e->pictures, all))
             return hr_fail(HR_E_CANCELLED, "stopped after %zu of %zu pictures", e->pictures, all);
     }
-    e->loss /= (double)e->pictures;
-    return HR_OK;
+    return hr_evaluation_finish(e);
 }
 
 enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_names *paths,
@@ -80,6 +82,7 @@ enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_names *paths,
     if (status == HR_OK)
         status = hr_session_create(&session, model, packs, &plan);
     if (status == HR_OK) {
+        e.several = set.several != NULL;
         logits = hr_mem_alloc(options->batch, e.classes * sizeof *logits);
         status = logits ? hr_evaluation_init(&e, options->mistakes) : HR_E_MEMORY;
     }
@@ -91,6 +94,9 @@ enum hr_status hr_evaluate(struct hr_evaluation *out, struct hr_names *paths,
         set.paths = (struct hr_names){ 0 };
         e.confusion = NULL;
         e.mistakes = NULL;
+        e.labels = NULL;
+        e.scores = NULL;
+        e.shown = NULL;
     }
     hr_evaluation_fini(&e);
     hr_mem_free(logits);

@@ -19,7 +19,7 @@
 
 static const char steps_head[] = "epoch,step,rate,loss,norm,mean_loss,mean_accuracy\n";
 static const char epochs_head[] = "epoch,rate,loss,accuracy,validation_loss,top1,top5,average_loss,"
-                                  "average_top1,average_top5\n";
+                                  "average_top1,average_top5,map,average_map\n";
 
 struct stream {
     FILE *file;
@@ -117,7 +117,10 @@ static enum hr_status add_epoch_row(struct hr_journal *j, const struct hr_train_
                   p->accuracy);
     add_three(file, p->validated, p->validation_loss, p->top1, p->top5);
     add_three(file, p->averaged, p->average_loss, p->average_top1, p->average_top5);
-    (void)fputc('\n', file);
+    if (p->several && p->validated)
+        (void)fprintf(file, ",%.9g,%.9g\n", p->map, p->average_map);
+    else
+        (void)fputs(",,\n", file);
     return pushed(&j->epochs);
 }
 
@@ -182,10 +185,11 @@ static enum hr_status add_epoch_event(struct hr_journal *j, const struct hr_trai
         { "epoch/loss", p->loss },
         { "epoch/accuracy", p->accuracy },
         { "validation/loss", p->validation_loss },
-        { "validation/top1", p->top1 },
+        { p->several ? "validation/map" : "validation/top1", p->several ? p->map : p->top1 },
         { "validation/top5", p->top5 },
         { "average/loss", p->average_loss },
-        { "average/top1", p->average_top1 },
+        { p->several ? "average/map" : "average/top1",
+          p->several ? p->average_map : p->average_top1 },
         { "average/top5", p->average_top5 },
     };
     _Static_assert(HR_COUNT(scalars) <= MOST_SCALARS, "an event has room for all of them");

@@ -204,7 +204,12 @@ static enum hr_status make_schedule(struct hr_running *r)
 static enum hr_status make_loss(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
-    r->loss = (struct hr_loss){ .kind = HR_LOSS_CROSS_ENTROPY, .smoothing = o->smoothing };
+    const bool several = r->train.several != NULL;
+    r->loss = (struct hr_loss){ .kind = several ? HR_LOSS_MULTI_LABEL : HR_LOSS_CROSS_ENTROPY,
+                                .smoothing = o->smoothing };
+    if (several && (o->class_weights || o->smoothing > 0.0))
+        return hr_fail(HR_E_ARGUMENT, "%s: class weights and smoothing are for one label a picture",
+                       o->data);
     if (!o->class_weights)
         return HR_OK;
     r->class_weights = hr_mem_alloc((size_t)r->train.class_count, sizeof *r->class_weights);

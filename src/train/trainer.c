@@ -78,7 +78,7 @@ static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
         loss = hr_gradient_add(&r->gradient, r->params, &batch);
         if (!isfinite(loss))
             return went_wrong(t, &batch, loss);
-        hr_evaluation_count(&t->tally, r->gradient.logits, &batch, loss);
+        HR_TRY(hr_evaluation_count(&t->tally, r->gradient.logits, &batch, loss));
     }
     if (p->step_pictures == 0)
         return HR_OK;
@@ -129,6 +129,7 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
     p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
     p->left_out = hr_loader_counts(r->loader)->left_out;
     p->classes = r->train.class_count;
+    p->several = r->train.several != NULL;
     p->data_hash = r->data_hash;
     p->best_top1 = r->at.best;
 }
@@ -149,6 +150,7 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
     struct hr_running *const r = &t->r;
     const uint64_t save = r->options->save_steps;
     t->tally = (struct hr_evaluation){ .classes = (size_t)r->train.class_count,
+                                       .several = r->train.several != NULL,
                                        .pictures = r->at.pictures,
                                        .top1 = r->at.top1,
                                        .top5 = r->at.top5,
@@ -185,8 +187,11 @@ static enum hr_status validate(struct hr_running *r, struct hr_model *model,
                                                 .cpu_flags = r->options->cpu_flags };
     struct hr_packs *packs = NULL;
     struct hr_session *session = NULL;
-    *seen = (struct hr_evaluation){ .classes = (size_t)r->train.class_count };
-    enum hr_status status = hr_packs_create(&packs, hr_model_weights(model));
+    *seen = (struct hr_evaluation){ .classes = (size_t)r->train.class_count,
+                                    .several = r->train.several != NULL };
+    enum hr_status status = seen->several ? hr_evaluation_init(seen, 0) : HR_OK;
+    if (status == HR_OK)
+        status = hr_packs_create(&packs, hr_model_weights(model));
     if (status == HR_OK)
         status = hr_session_create(&session, model, packs, &options);
     if (status == HR_OK)
@@ -194,6 +199,12 @@ static enum hr_status validate(struct hr_running *r, struct hr_model *model,
     hr_session_destroy(session);
     hr_packs_destroy(packs);
     return status;
+}
+
+/* What chooses the best epoch: the share of right answers, or mean average precision. */
+static double metric_of(const struct hr_evaluation *e)
+{
+    return e->several ? e->map : (double)e->top1 / (double)e->pictures;
 }
 
 /* Makes a model of parameters and validates it.  best: of those before, moved. */
@@ -204,16 +215,18 @@ static enum hr_status look_at(struct hr_running *r, const float *params, struct 
     if (!r->validator)
         return HR_OK;
     HR_TRY(validate(r, *model, seen));
-    const double top1 = (double)seen->top1 / (double)seen->pictures;
-    *is_best = top1 >= *best; /* the later of equals, as PaddleClas does */
-    *best = *is_best ? top1 : *best;
+    const double metric = metric_of(seen);
+    *is_best = metric >= *best; /* the later of equals, as PaddleClas does */
+    *best = *is_best ? metric : *best;
     return HR_OK;
 }
 
 /* Was this epoch better than all before it?  By validation, else by the training loss. */
 static void judge(struct hr_running *r, const struct hr_train_progress *p, double best_before)
 {
-    const double top1 = p->averaged ? fmax(p->top1, p->average_top1) : p->top1;
+    const double plain = r->train.several ? p->map : p->top1;
+    const double average = r->train.several ? p->average_map : p->average_top1;
+    const double top1 = p->averaged ? fmax(plain, average) : plain;
     const bool better = p->validated ? top1 > best_before : p->loss < r->at.least_loss;
     r->at.least_loss = fmin(r->at.least_loss, p->loss);
     r->at.idle = better ? 0 : r->at.idle + 1;
@@ -223,7 +236,7 @@ static void judge(struct hr_running *r, const struct hr_train_progress *p, doubl
 /* Says once that nothing is learned: the loss stays that of a guess (users.md C14). */
 static void watch_guessing(struct trainer *t, double loss)
 {
-    const double guess = log((double)t->r.train.class_count);
+    const double guess = t->tally.several ? log(2.0) : log((double)t->r.train.class_count);
     t->guessed = loss > GUESSING * guess ? t->guessed + 1 : 0;
     const bool enough = t->guessed >= GUESSED_EPOCHS && t->guessed * t->r.steps >= GUESSED_STEPS;
     if (enough && !t->guessing_told)
@@ -254,6 +267,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
         p.validation_loss = seen.loss;
         p.top1 = (double)seen.top1 / (double)seen.pictures;
         p.top5 = (double)seen.top5 / (double)seen.pictures;
+        p.map = seen.map;
+        p.average_map = seen_average.map;
         p.average_loss = seen_average.loss;
         p.average_top1 = (double)seen_average.top1 / (double)seen_average.pictures;
         p.average_top5 = (double)seen_average.top5 / (double)seen_average.pictures;
@@ -271,6 +286,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
         };
         status = hr_saving_epoch(r, saved, average ? 2 : 1);
     }
+    hr_evaluation_fini(&seen);
+    hr_evaluation_fini(&seen_average);
     hr_model_unref(model);
     hr_model_unref(average);
     HR_TRY(status);

@@ -66,8 +66,10 @@ struct hr_train_progress {
     double validation_loss, top1, top5; /* shares */
     bool averaged, average_best;        /* the same of the averaged weights */
     double average_loss, average_top1, average_top5;
-    double best_top1;      /* of all epochs so far; -1: none was validated */
-    const char *data_hash; /* hr_running's; valid during the call */
+    double best_top1;        /* of all epochs so far, or map; -1: none was validated */
+    bool several;            /* labels a picture: then top1 are those with all labels right, and */
+    double map, average_map; /* mean average precision in validation, which chooses the best */
+    const char *data_hash;   /* hr_running's; valid during the call */
     int classes;
     size_t arena_bytes, state_bytes, pictures; /* memory; pictures of an epoch */
     size_t bad, left_out; /* hr_loader_counts of the training pictures; bad: of validation too */

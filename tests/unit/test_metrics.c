@@ -41,8 +41,8 @@ static void answers_are_counted(void **state)
     assert_int_equal(hr_evaluation_init(&e, 8), HR_OK);
     const struct hr_batch first = { .n = 2, .labels = labels, .index = index };
     const struct hr_batch second = { .n = 3, .labels = labels + 2, .index = index + 2 };
-    hr_evaluation_count(&e, z, &first, 0.5);
-    hr_evaluation_count(&e, z + 2 * CLASSES, &second, 1.0);
+    assert_int_equal(hr_evaluation_count(&e, z, &first, 0.5), HR_OK);
+    assert_int_equal(hr_evaluation_count(&e, z + 2 * CLASSES, &second, 1.0), HR_OK);
     assert_int_equal(e.pictures, 5);
     assert_int_equal(e.top1, 3);
     assert_int_equal(e.top5, 5);
@@ -77,7 +77,7 @@ static void the_worst_mistakes_stay(void **state)
         const struct hr_batch batch = { .n = 1, .labels = &label, .index = &i };
         float z[CLASSES];
         logits_of(z, p);
-        hr_evaluation_count(&e, z, &batch, 0.0);
+        assert_int_equal(hr_evaluation_count(&e, z, &batch, 0.0), HR_OK);
     }
     assert_int_equal(e.mistake_count, 3);
     for (size_t i = 0; i < 3; i++)
@@ -92,11 +92,37 @@ static void nothing_is_needed_to_count(void **state)
     const struct hr_batch batch = { .n = 1, .labels = &label };
     struct hr_evaluation plain = { .classes = CLASSES }, none = { .classes = CLASSES };
     (void)state;
-    hr_evaluation_count(&plain, z, &batch, 0.25);
+    assert_int_equal(hr_evaluation_count(&plain, z, &batch, 0.25), HR_OK);
     assert_int_equal(plain.top1, 1);
     is(hr_evaluation_ece(&none), 0.0);
     assert_int_equal(hr_evaluation_init(&none, 0), HR_OK);
     hr_evaluation_fini(&none);
+}
+
+/* Scores of class 0: 3 shown, 2 not, 1 shown, 1 not; of class 1: shown once, never said. */
+static void several_labels(void **state)
+{
+    static const float z[] = { 3, -1, 2, -2, 1, -3, 1, -4 };
+    static const float targets[] = { 1, 0, 0, 1, 1, 0, 0, 0 };
+    const struct hr_batch batch = { .n = 4, .targets = targets };
+    struct hr_evaluation e = { .classes = 2, .several = true };
+    (void)state;
+    assert_int_equal(hr_evaluation_init(&e, 0), HR_OK);
+    assert_int_equal(hr_evaluation_count(&e, z, &batch, 0.5), HR_OK);
+    assert_int_equal(hr_evaluation_count(&e, z, &batch, 1.5), HR_OK);
+    assert_int_equal(hr_evaluation_finish(&e), HR_OK);
+    is(e.loss, 1.0);
+    assert_int_equal(e.pictures, 8);
+    assert_int_equal(e.top1, 4);
+    assert_int_equal(e.labels[0].truth, 4);
+    assert_int_equal(e.labels[0].answers, 8);
+    assert_int_equal(e.labels[0].right, 4);
+    assert_int_equal(e.labels[1].answers, 0);
+    is(e.labels[0].average_precision, (1.0 + 0.5) / 2.0);
+    is(e.labels[1].average_precision, 0.5);
+    is(e.map, 0.625);
+    is(hr_evaluation_hamming(&e), 6.0 / 16.0);
+    hr_evaluation_fini(&e);
 }
 
 int main(void)
@@ -105,6 +131,7 @@ int main(void)
         cmocka_unit_test(answers_are_counted),
         cmocka_unit_test(the_worst_mistakes_stay),
         cmocka_unit_test(nothing_is_needed_to_count),
+        cmocka_unit_test(several_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -555,7 +555,7 @@ def test_tables_of_steps_and_epochs(whole):
         told = [float(number) for number in re.findall(r"(?:rate|loss|top-1) ([\d.e-]+)", line)]
         assert told == pytest.approx([float(cells[1]), float(cells[2]), float(cells[4]),
                                       float(cells[5]) * 100], rel=1e-4)
-        assert cells[7:] == ["", "", ""]
+        assert cells[7:] == [""] * 5
     assert (folder / "curves.svg").read_text().count("<path") == 6
 
 
@@ -642,3 +642,54 @@ def test_tensorboard_reads_the_events(data, tmp_path):
     assert [v for _, v in scalars["train/loss"]] == pytest.approx([r[3] for r in rows], rel=1e-6)
     assert [v for _, v in scalars["train/rate"]] == pytest.approx([r[2] for r in rows], rel=1e-6)
     assert [s for s, _ in scalars["validation/top1"]] == [5, 10, 15]
+
+
+# ---- Several labels a picture ----
+
+def test_several_labels_a_picture(data, tmp_path):
+    """Every picture shows top or left, and whether its number is odd; metrics are counted here."""
+    def write(part):
+        lines, rows = [], []
+        for p in sorted((data / part).rglob("*.ppm")):
+            row = [int(p.parent.name == "top"), int(p.parent.name == "left"), int(p.stem) % 2]
+            rows.append(row)
+            lines.append(f"{p.relative_to(data)} {','.join(map(str, row))}\n")
+        (tmp_path / f"{part}.txt").write_text("".join(lines))
+        return np.array(rows)
+    write("train")
+    truth = write("val")
+    out = tmp_path / "run"
+    result = train(tmp_path / "train.txt", out, "--val", tmp_path / "val.txt", "--root", data,
+                   "--ema", "0.5", "--lr", "0.003", epochs=3)
+    assert result.returncode == 0, result.stderr
+    last = result.stdout.splitlines()[-1]
+    model = out / "latest.safetensors"
+    report = json.loads(run("eval", tmp_path / "val.txt", "--root", data, "-m", model, "-f",
+                            "json").stdout)
+    assert f"mAP {report['map'] * 100:.2f} %, all labels right" in last and "averaged" in last
+    logits = []
+    for line in (tmp_path / "val.txt").read_text().splitlines():
+        x, y = tmp_path / "x.npy", tmp_path / "y.npy"
+        done = run("preprocess", data / line.split()[0], "-m", model, "-o", x)
+        assert done.returncode == 0, done.stderr
+        done = run("run", model, "-i", x, "-o", y)
+        assert done.returncode == 0, done.stderr
+        logits.append(np.load(y)[0])
+    z = np.array(logits)
+    said = z > 0
+    assert report["hamming"] == pytest.approx(np.mean(said != truth))
+    assert report["all_right"] == pytest.approx(np.mean((said == truth).all(axis=1)))
+    for k, c in enumerate(report["classes"]):
+        order = np.argsort(-z[:, k], kind="stable")
+        shown = truth[order, k]
+        precision = np.cumsum(shown) / np.arange(1, len(shown) + 1)
+        assert c["ap"] == pytest.approx(np.sum(precision * shown) / shown.sum())
+        right = np.sum(said[:, k] & (truth[:, k] == 1))
+        assert c["recall"] == pytest.approx(right / truth[:, k].sum())
+    assert report["map"] == pytest.approx(np.mean([c["ap"] for c in report["classes"]]))
+    text = run("eval", tmp_path / "val.txt", "--root", data, "-m", model, "--html",
+               tmp_path / "page.html").stdout
+    assert text.startswith("8 pictures: mAP") and "mean average precision" in (
+        tmp_path / "page.html").read_text()
+    result = train(tmp_path / "train.txt", tmp_path / "no", "--root", data, "--smoothing", "0.1")
+    assert result.returncode == 2 and "one label a picture" in result.stderr
