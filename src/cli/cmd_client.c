@@ -39,6 +39,8 @@ static const struct hr_flag flags[] = {
     { "rate", 0, HR_FLAG_REAL, "N", "0", 0, 1e9,
       "so many a second, whether or not answers come; 0: the next after an answer" },
     { "warmup", 0, HR_FLAG_REAL, "SECONDS", "0", 0, 1e9, "not counted" },
+    { "retries", 0, HR_FLAG_COUNT, "N", "0", 0, 100,
+      "send a request of a load again that met no server, or one that could not now" },
     { "same", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "equal requests must get equal answers" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "the figures of a load as JSON" },
     { "csv", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "one line for each request of a load" },
@@ -354,6 +356,7 @@ static int load(struct client *c)
         .requests = (uint64_t)hr_arg_count(c->args, "requests"),
         .duration_seconds = hr_arg_real(c->args, "duration"),
         .rate = hr_arg_real(c->args, "rate"),
+        .retries = (unsigned)hr_arg_count(c->args, "retries"),
         .warmup_seconds = hr_arg_real(c->args, "warmup"),
         .same = hr_arg_switch(c->args, "same"),
     };

@@ -114,11 +114,18 @@ static int parse_model(struct models *m, const char *operand)
     return -1;
 }
 
+/* The only file of a folder, as KServe mounts a model; anything else is opened as it is. */
 static hrnet_status open_model(void *context, const char *source, hrnet_model **out)
 {
     const struct models *m = context;
+    struct hr_names files = { 0 };
     int code = -1;
-    return hr_setup_open(out, m->args, source, false, &code);
+    if (hr_os_kind(source) == HR_OS_FOLDER && hr_os_walk(&files, source, true) == HR_OK &&
+        files.count == 1)
+        source = files.items[0];
+    const hrnet_status status = hr_setup_open(out, m->args, source, false, &code);
+    hr_names_fini(&files);
+    return status;
 }
 
 /* ---- Options ---- */

@@ -14,6 +14,10 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/pool.h"
+#include "serve/grpc.h"
+
+#define RETRY_NS \
+    UINT64_C(50000000) /* before the first time again, twice that before the second ... */
 
 struct load {
     const struct hr_client_target *target;
@@ -91,6 +95,7 @@ static void keep_record(struct load *l, const struct hr_load_record *record, con
         result->records[result->count++] = *record;
         result->good += record->good;
         result->different += record->different;
+        result->retries += record->retries;
         if (!record->good)
             count_reason(result, message);
     } else if (l->status == HR_OK) {
@@ -123,6 +128,28 @@ static bool is_due(const struct load *l, uint64_t index, uint64_t *due_ns)
             *due_ns < l->begin_ns + (uint64_t)(1e9 * o->duration_seconds));
 }
 
+/* No server, a proxy without one (502), or one that is busy or going away. */
+static bool may_retry(const struct load *l, const struct hr_client_answer *answer)
+{
+    if (answer->good)
+        return false;
+    return answer->code < 0 || (l->target->grpc ? answer->code == HR_GRPC_UNAVAILABLE
+                                                : answer->code == 502 || answer->code == 503);
+}
+
+/* Sends a request until it is answered; returns how often again. */
+static unsigned ask(struct load *l, struct hr_client_connection *connection, size_t request,
+                    struct hr_client_answer *answer)
+{
+    for (unsigned retries = 0;; retries++) {
+        hr_client_ask(connection, &l->requests[request], l->protocol, answer);
+        if (retries == l->options->retries || interrupted || !may_retry(l, answer))
+            return retries;
+        hr_client_answer_fini(answer);
+        sleep_until(hr_os_now_ns() + RETRY_NS * (retries + 1));
+    }
+}
+
 static void *work(void *argument)
 {
     struct load *l = argument;
@@ -140,12 +167,13 @@ static void *work(void *argument)
         struct hr_client_answer answer;
         const size_t request = (size_t)(index % l->request_count);
         sleep_until(due_ns);
-        hr_client_ask(connection, &l->requests[request], l->protocol, &answer);
+        const unsigned retries = ask(l, connection, request, &answer);
         const uint64_t end_ns = hr_os_now_ns();
         const struct hr_load_record record = {
             .start_seconds = 1e-9 * (double)(due_ns - l->begin_ns),
             .latency_seconds = 1e-9 * (double)(end_ns - due_ns),
             .code = answer.code,
+            .retries = retries,
             .good = answer.good,
             .different = answer.good && l->options->same && is_different(l, request, &answer),
             .request = (uint32_t)request,

@@ -10,6 +10,7 @@ struct hr_load_options {
     uint64_t requests;       /* 0: as many as the duration allows */
     double duration_seconds; /* 0: until the requests are done */
     double rate;             /* requests a second; 0: the next as soon as one is answered */
+    unsigned retries;        /* of a request that met no server, or one that could not now */
     double warmup_seconds;   /* what begins earlier is not counted */
     bool same;               /* answers to one request must be equal */
 };
@@ -19,6 +20,7 @@ struct hr_load_record {
     double latency_seconds; /* at a rate: since the time at which it was due, so that a late start
                                is the server's fault too */
     int code;
+    unsigned retries;
     bool good, different; /* different: good, but not what was answered first */
     uint32_t request;
     uint64_t bytes;
@@ -27,7 +29,7 @@ struct hr_load_record {
 #define HR_LOAD_REASONS 8
 struct hr_load_result {
     struct hr_load_record *records; /* [count], by start */
-    size_t count, good, different;
+    size_t count, good, different, retries;
     double seconds; /* from the first counted start to the last end */
     struct {
         char text[160];

@@ -39,6 +39,8 @@ static void print_text(const struct hr_load_report *report, const double *sorted
     fprintf(out, ", %.1f s\n%zu good, %zu failed", r->seconds, r->good, r->count - r->good);
     if (report->options->same)
         fprintf(out, ", %zu different", r->different);
+    if (report->options->retries > 0)
+        fprintf(out, ", %zu sent again", r->retries);
     fprintf(out, "\n%.1f requests/s, %.1f pictures/s\n", rate_of(r),
             rate_of(r) * (double)report->pictures);
     fprintf(out, "%9s  %9.2f ms\n", "mean", 1e3 * mean_of(sorted, r->good));
@@ -65,15 +67,16 @@ static enum hr_status print_json(const struct hr_load_report *report, const doub
                                         "message", r->reasons[i].text));
     const double *s = sorted;
     json_t *value = json_pack(
-        "{s:s, s:i, s:f, s:f, s:i, s:i, s:i, s:f, s:f, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}, "
+        "{s:s, s:i, s:f, s:f, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o}, "
         "s:o}",
         "protocol", report->protocol, "concurrency", (int)report->options->concurrency, "rate",
         report->options->rate, "seconds", r->seconds, "good", (int)r->good, "failed",
-        (int)(r->count - r->good), "different", (int)r->different, "requests_per_second",
-        rate_of(r), "pictures_per_second", rate_of(r) * (double)report->pictures, "latency_ms",
-        "mean", milliseconds(mean_of(s, r->good)), "p50",
-        milliseconds(hr_load_percentile(s, r->good, 0.5)), "p75",
-        milliseconds(hr_load_percentile(s, r->good, 0.75)), "p90",
+        (int)(r->count - r->good), "different", (int)r->different, "sent_again", (int)r->retries,
+        "requests_per_second", rate_of(r), "pictures_per_second",
+        rate_of(r) * (double)report->pictures, "latency_ms", "mean",
+        milliseconds(mean_of(s, r->good)), "p50", milliseconds(hr_load_percentile(s, r->good, 0.5)),
+        "p75", milliseconds(hr_load_percentile(s, r->good, 0.75)), "p90",
         milliseconds(hr_load_percentile(s, r->good, 0.9)), "p95",
         milliseconds(hr_load_percentile(s, r->good, 0.95)), "p99",
         milliseconds(hr_load_percentile(s, r->good, 0.99)), "p999",
@@ -106,11 +109,12 @@ enum hr_status hr_load_write_csv(const struct hr_load_report *report, const char
 {
     struct hr_replace file = { 0 };
     HR_TRY(hr_replace_begin(&file, path));
-    fputs("start_s,latency_ms,code,good,different,request,bytes\n", file.file);
+    fputs("start_s,latency_ms,code,good,different,sent_again,request,bytes\n", file.file);
     for (size_t i = 0; i < report->result->count; i++) {
         const struct hr_load_record *r = &report->result->records[i];
-        fprintf(file.file, "%.6f,%.3f,%d,%d,%d,%u,%" PRIu64 "\n", r->start_seconds,
-                1e3 * r->latency_seconds, r->code, r->good, r->different, r->request, r->bytes);
+        fprintf(file.file, "%.6f,%.3f,%d,%d,%d,%u,%u,%" PRIu64 "\n", r->start_seconds,
+                1e3 * r->latency_seconds, r->code, r->good, r->different, r->retries, r->request,
+                r->bytes);
     }
     return hr_replace_commit(&file);
 }

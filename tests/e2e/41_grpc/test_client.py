@@ -222,6 +222,16 @@ def test_errors_inside_good_answers():
         assert result.returncode == 1 and "503" in result.stderr and "too busy" in result.stderr
 
 
+def test_what_met_nobody_is_sent_again():
+    with noting({"error": "busy"}, 503) as (url, asked):
+        result = client(url, CAT, "-n", 2, "--retries", 2, "--json")
+        assert result.returncode == 1 and len(asked) == 6
+        figures = json.loads(result.stdout)
+        assert figures["failed"] == 2 and figures["sent_again"] == 4
+    with noting({"error": "what?"}, 400) as (url, asked):
+        assert client(url, CAT, "-n", 2, "--retries", 2).returncode == 1 and len(asked) == 2
+
+
 def test_different_answers_are_noticed():
     count = iter(range(1000))
     with noting(lambda: {"id": "x", "score": next(count)}) as (url, _):
