@@ -20,6 +20,8 @@ static const struct hr_flag flags[] = {
     { "port", 'p', HR_FLAG_COUNT, "N", "8000", 0, 65535, "of HTTP; 0: any free one" },
     { "grpc-port", 0, HR_FLAG_COUNT, "N", NULL, 0, 65535,
       "of gRPC; 0: any free one (default: the one above --port)" },
+    { "paddle-port", 0, HR_FLAG_COUNT, "N", NULL, 0, 65535,
+      "of gRPC as Paddle Serving has it; 0: any free one (default: none; theirs is 9993)" },
     { "no-grpc", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "HTTP only" },
     { "repository", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
       "serve every FOLDER/MODEL/VERSION/file" },
@@ -192,23 +194,27 @@ static void say_address(const struct hr_args *args, const char *scheme, uint16_t
            v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
-static void say_ready(void *context, uint16_t port, uint16_t grpc_port)
+static void say_ready(void *context, uint16_t port, uint16_t grpc_port, uint16_t paddle_port)
 {
     printf("listening on");
     say_address(context, "http", port);
     if (grpc_port)
         say_address(context, "grpc", grpc_port);
+    if (paddle_port)
+        say_address(context, "grpc", paddle_port);
     printf("\n");
     fflush(stdout);
 }
 
 /* Port 0 is any free one; the one above that as well. */
-static uint16_t grpc_port_of(const struct hr_args *args)
+static int grpc_port_of(const struct hr_args *args)
 {
-    const int64_t port = hr_arg_count(args, "port");
-    if (hr_arg_text(args, "grpc-port"))
-        return (uint16_t)hr_arg_count(args, "grpc-port");
-    return (uint16_t)(port ? port + 1 : 0);
+    const int port = (int)hr_arg_count(args, "port");
+    if (hr_arg_switch(args, "no-grpc"))
+        return -1;
+    return hr_arg_text(args, "grpc-port") ? (int)hr_arg_count(args, "grpc-port")
+           : port                         ? (port + 1) % 65536
+                                          : 0;
 }
 
 static void fill_options(struct hr_server_options *o, struct models *models,
@@ -219,8 +225,9 @@ static void fill_options(struct hr_server_options *o, struct models *models,
                   .port = (uint16_t)hr_arg_count(args, "port"),
                   .certificate_file = hr_arg_text(args, "tls-certificate"),
                   .key_file = hr_arg_text(args, "tls-key") },
-        .use_grpc = !hr_arg_switch(args, "no-grpc"),
         .grpc_port = grpc_port_of(args),
+        .paddle_port =
+            hr_arg_text(args, "paddle-port") ? (int)hr_arg_count(args, "paddle-port") : -1,
         .limits = limits_of(args),
         .registry = { .sources = models->sources,
                       .source_count = models->count,

@@ -12,12 +12,17 @@
 #include "serve/listen.h"
 #include "serve/observe.h"
 #include "serve/oip_grpc.h"
+#include "serve/paddle_grpc.h"
 #include "serve/reflect.h"
 
 #define MOST_PEM ((size_t)1 << 20)
 
 const struct hr_grpc_method *const hr_grpc_oip_tables[] = { hr_oip_grpc_methods, hr_health_methods,
                                                             hr_reflection_methods, NULL };
+
+const struct hr_grpc_method *const hr_grpc_paddle_tables[] = { hr_paddle_grpc_methods,
+                                                               hr_health_methods,
+                                                               hr_reflection_methods, NULL };
 
 /* ---- Calls ---- */
 

@@ -14,7 +14,7 @@ struct hr_grpc_service_options {
 };
 
 /* Tables of the ports: the Open Inference Protocol; Paddle's services. */
-extern const struct hr_grpc_method *const hr_grpc_oip_tables[];
+extern const struct hr_grpc_method *const hr_grpc_oip_tables[], *const hr_grpc_paddle_tables[];
 
 /* Listens and answers; *port is the one that it got.  HR_E_IO when the address cannot be had. */
 enum hr_status hr_grpc_service_start(struct hr_grpc **out, uint16_t *port,

@@ -10,6 +10,7 @@
 #include "serve/json.h"
 #include "serve/number_arrays.h"
 #include "serve/oip.h"
+#include "serve/paddle_text.h"
 #include "serve/picture_set.h"
 #include "serve/routes.h"
 
@@ -63,25 +64,6 @@ static enum hr_status run(struct hr_call *call, struct hr_pictures *pictures)
 
 /* ---- The pipeline's REST: POST /NAME/prediction ---- */
 
-/* Error numbers of the original's families; the HTTP code stays 200. */
-static int pipeline_error(enum hr_status status)
-{
-    switch (status) {
-    case HR_E_NOT_FOUND:
-        return 3002;
-    case HR_E_ARGUMENT:
-    case HR_E_SHAPE:
-    case HR_E_FORMAT:
-    case HR_E_LIMIT:
-    case HR_E_UNSUPPORTED:
-        return 5000;
-    case HR_E_DEADLINE:
-        return 6000;
-    default:
-        return 10000;
-    }
-}
-
 static void pipeline_answer(struct hr_call *call, int error, const char *message,
                             const struct hr_text *labels, const struct hr_text *scores)
 {
@@ -97,47 +79,10 @@ static void pipeline_answer(struct hr_call *call, int error, const char *message
                                    hr_json_text(message), "key", keys, "value", values, "tensors"));
 }
 
-/* A label as Python prints it in a list, without its commas. */
-static void put_label(struct hr_text *out, const char *label)
-{
-    const char quote = strchr(label, '\'') && !strchr(label, '"') ? '"' : '\'';
-    hr_text_add_bytes(out, &quote, 1);
-    for (; *label; label++) {
-        if (*label == ',')
-            continue;
-        if (*label == quote || *label == '\\')
-            hr_text_add(out, "\\");
-        hr_text_add_bytes(out, label, 1);
-    }
-    hr_text_add_bytes(out, &quote, 1);
-}
-
-/* The shortest digits that are read as the same double, as Python prints a float. */
-static void put_float(struct hr_text *out, double value)
-{
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    hr_text_add(out, text);
-    if (!strpbrk(text, ".en"))
-        hr_text_add(out, ".0");
-}
-
 static void pipeline_results(struct hr_call *call, struct coded *c)
 {
     struct hr_text labels = { 0 }, scores = { 0 };
-    for (size_t i = 0; i < c->count; i++) {
-        const size_t best = hr_pictures_top(&c->pictures, i, 1)[0];
-        hr_text_add(&labels, i ? ", " : "[");
-        hr_text_add(&scores, i ? ", " : "[");
-        put_label(&labels, hrnet_model_label(c->pictures.served->model, (int)best));
-        put_float(&scores, (double)c->pictures.probabilities[best]);
-    }
-    hr_text_add(&labels, "]");
-    hr_text_add(&scores, "]");
+    hr_paddle_lists(&c->pictures, &labels, &scores);
     pipeline_answer(call, 0, "", &labels, &scores);
     hr_text_fini(&labels);
     hr_text_fini(&scores);
@@ -164,7 +109,7 @@ static void pipeline(struct hr_call *call)
     if (status == HR_OK)
         pipeline_results(call, &c);
     else
-        pipeline_answer(call, pipeline_error(status), hr_last_message(), NULL, NULL);
+        pipeline_answer(call, hr_paddle_error_number(status), hr_last_message(), NULL, NULL);
     end(&c);
 }
 
@@ -282,9 +227,6 @@ static void paddlex(struct hr_call *call)
 
 /* ---- The C++ server's general model: POST /GeneralModelService/inference ---- */
 
-#define ELEMENT_FLOAT  1
-#define ELEMENT_STRING 20
-
 static void general_answer(struct hr_call *call, json_t *tensors, json_int_t log_id, int error,
                            const char *message)
 {
@@ -311,7 +253,7 @@ static json_t *general_tensor(const float *logits, size_t count, size_t classes)
     }
     hr_mem_free(p);
     return json_pack("[{s:o, s:i, s:[i, i], s:s, s:s}]", "float_data", data, "elem_type",
-                     ELEMENT_FLOAT, "shape", (int)count, (int)classes, "name", "prediction",
+                     HR_PADDLE_FLOAT, "shape", (int)count, (int)classes, "name", "prediction",
                      "alias_name", "prediction");
 }
 
@@ -374,9 +316,9 @@ static enum hr_status general_tensors(struct hr_call *call, const json_t *body,
     if (json_array_size(tensors) != 1 || !json_is_object(tensor))
         return hr_fail(HR_E_ARGUMENT, "'tensor' must hold one tensor");
     const json_int_t type = json_integer_value(json_object_get(tensor, "elem_type"));
-    if (type == ELEMENT_STRING)
+    if (type == HR_PADDLE_STRING)
         return general_pictures(call, tensor, out);
-    if (type == ELEMENT_FLOAT)
+    if (type == HR_PADDLE_FLOAT)
         return general_floats(call, tensor, arrays, out);
     return hr_fail(HR_E_UNSUPPORTED,
                    "'elem_type' is %d: 1 (floats) and 20 (base 64 pictures) are "
@@ -384,7 +326,7 @@ static enum hr_status general_tensors(struct hr_call *call, const json_t *body,
                    (int)type);
 }
 
-static void general(struct hr_call *call)
+static void general_json(struct hr_call *call)
 {
     static const char *const keys[] = { "float_data", NULL };
     struct hr_number_arrays arrays = { 0 };
@@ -396,10 +338,19 @@ static void general(struct hr_call *call)
     if (status == HR_OK)
         status = general_tensors(call, body, &arrays, &tensors);
     general_answer(call, tensors, json_integer_value(json_object_get(body, "log_id")),
-                   status == HR_OK ? 0 : pipeline_error(status),
+                   status == HR_OK ? 0 : hr_paddle_error_number(status),
                    status == HR_OK ? "" : hr_last_message());
     json_decref(body);
     hr_number_arrays_fini(&arrays);
+}
+
+static void general(struct hr_call *call)
+{
+    const char *type = call->find_header(call, "Content-Type");
+    if (type && hr_text_starts(type, "application/proto"))
+        hr_paddle_general_proto(call);
+    else
+        general_json(call);
 }
 
 const struct hr_route hr_paddle_routes[] = {

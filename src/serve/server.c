@@ -17,9 +17,11 @@ struct server {
     const struct hr_server_options *options;
     struct hr_service service;
     struct hr_http *http;
-    struct hr_grpc *grpc; /* or NULL */
-    struct hr_grpc_service_options grpc_options;
-    uint16_t grpc_port;
+    struct grpc_listener {
+        struct hr_grpc *grpc; /* or NULL */
+        struct hr_grpc_service_options options;
+        uint16_t port;
+    } oip, paddle;
     pthread_t loader;
     atomic_int loaded; /* -1 while loading, else the status */
     char message[1024];
@@ -85,21 +87,39 @@ static void note(const char *what, enum hr_status status)
         hr_log(HR_LOG_WARNING, "%s failed, the old goes on: %s", what, hr_last_message());
 }
 
+static void reload_grpc(const struct grpc_listener *l)
+{
+    if (l->grpc)
+        note("reload of gRPC's certificates", hr_grpc_service_reload(l->grpc, &l->options));
+}
+
 static void reload(struct server *s)
 {
     note("reload of tokens", hr_gate_reload(s->service.gate));
     note("reload of certificates", hr_http_reload(s->http));
-    if (s->grpc)
-        note("reload of gRPC's certificates", hr_grpc_service_reload(s->grpc, &s->grpc_options));
+    reload_grpc(&s->oip);
+    reload_grpc(&s->paddle);
     note("reload of models", hr_registry_reload(s->service.registry));
     hr_observe_reopen(s->service.observe);
 }
 
 /* ---- The end ---- */
 
-static uint64_t grpc_calls(const struct server *s)
+static uint64_t calls_of(const struct grpc_listener *l)
 {
-    return s->grpc ? hr_grpc_count(s->grpc).calls : 0;
+    return l->grpc ? hr_grpc_count(l->grpc).calls : 0;
+}
+
+static void drain_grpc(const struct grpc_listener *l)
+{
+    if (l->grpc)
+        hr_grpc_drain(l->grpc);
+}
+
+static bool is_busy(const struct server *s)
+{
+    return atomic_load(&s->service.requests_now) > 0 || calls_of(&s->oip) > 0 ||
+           calls_of(&s->paddle) > 0;
 }
 
 /* Still answering, but no more ready: balancers need time to notice.  A second signal cuts it. */
@@ -110,11 +130,10 @@ static void drain(struct server *s, const sigset_t *signals)
     if (s->options->drain_seconds > 0)
         await_signal(signals, s->options->drain_seconds);
     hr_http_quiesce(s->http);
-    if (s->grpc)
-        hr_grpc_drain(s->grpc);
-    while ((atomic_load(&s->service.requests_now) > 0 || grpc_calls(s) > 0) &&
-           1e-9 * (double)(hr_os_now_ns() - start_ns) <
-               s->options->drain_seconds + s->options->finish_seconds)
+    drain_grpc(&s->oip);
+    drain_grpc(&s->paddle);
+    while (is_busy(s) && 1e-9 * (double)(hr_os_now_ns() - start_ns) <
+                             s->options->drain_seconds + s->options->finish_seconds)
         if (await_signal(signals, 0.01))
             break;
 }
@@ -124,11 +143,26 @@ static void close_all(struct server *s)
     if (s->service.batcher)
         hr_batcher_stop(s->service.batcher); /* what waits is refused: no handler blocks on */
     hr_http_stop(s->http);
-    hr_grpc_stop(s->grpc);
+    hr_grpc_stop(s->oip.grpc);
+    hr_grpc_stop(s->paddle.grpc);
     hr_batcher_destroy(s->service.batcher);
     hr_registry_destroy(s->service.registry);
     hr_observe_destroy(s->service.observe);
     hr_gate_destroy(s->service.gate);
+}
+
+static enum hr_status open_grpc(struct server *s, struct grpc_listener *l, int port,
+                                const struct hr_grpc_method *const *tables)
+{
+    const struct hr_http_options *http = &s->options->http;
+    if (port < 0)
+        return HR_OK;
+    l->options = (struct hr_grpc_service_options){ .host = http->host,
+                                                   .port = (uint16_t)port,
+                                                   .certificate_file = http->certificate_file,
+                                                   .key_file = http->key_file,
+                                                   .tables = tables };
+    return hr_grpc_service_start(&l->grpc, &l->port, &s->service, &l->options);
 }
 
 static enum hr_status open_all(struct server *s)
@@ -143,15 +177,8 @@ static enum hr_status open_all(struct server *s)
     HR_TRY(hr_registry_create(&s->service.registry, &o->registry));
     HR_TRY(hr_batcher_create(&s->service.batcher, &o->batcher));
     HR_TRY(hr_http_start(&s->http, &s->service, &o->http));
-    if (!o->use_grpc)
-        return HR_OK;
-    s->grpc_options =
-        (struct hr_grpc_service_options){ .host = o->http.host,
-                                          .port = o->grpc_port,
-                                          .certificate_file = o->http.certificate_file,
-                                          .key_file = o->http.key_file,
-                                          .tables = hr_grpc_oip_tables };
-    return hr_grpc_service_start(&s->grpc, &s->grpc_port, &s->service, &s->grpc_options);
+    HR_TRY(open_grpc(s, &s->oip, o->grpc_port, hr_grpc_oip_tables));
+    return open_grpc(s, &s->paddle, o->paddle_port, hr_grpc_paddle_tables);
 }
 
 static enum hr_status serve(struct server *s, const sigset_t *signals)
@@ -161,7 +188,7 @@ static enum hr_status serve(struct server *s, const sigset_t *signals)
     HR_TRY(load_models(s, signals, &end));
     atomic_store(&s->service.state, HR_SERVICE_READY);
     if (!end && s->options->ready)
-        s->options->ready(s->options->context, hr_http_port(s->http), s->grpc_port);
+        s->options->ready(s->options->context, hr_http_port(s->http), s->oip.port, s->paddle.port);
     while (!end) {
         const int number = await_signal(signals, 3600);
         if (number == SIGHUP)

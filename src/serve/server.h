@@ -12,8 +12,8 @@
 
 struct hr_server_options {
     struct hr_http_options http;
-    bool use_grpc;
-    uint16_t grpc_port; /* 0: any free one; address and certificates are http's */
+    /* gRPC's ports, 0: any free one, < 0: none; address and certificates are http's. */
+    int grpc_port, paddle_port;
     struct hr_limits limits;
     struct hr_registry_options registry;
     struct hr_batcher_options batcher;
@@ -23,8 +23,8 @@ struct hr_server_options {
     bool may_load, triton_metrics;
     double drain_seconds;  /* after SIGTERM: not ready, but still answering */
     double finish_seconds; /* then: what is left may take so long */
-    /* Called when the models are loaded and requests are answered.  grpc_port 0: there is none. */
-    void (*ready)(void *context, uint16_t http_port, uint16_t grpc_port);
+    /* Called when the models are loaded and requests are answered.  Port 0: there is none. */
+    void (*ready)(void *context, uint16_t http_port, uint16_t grpc_port, uint16_t paddle_port);
     void *context;
 };
 

@@ -44,7 +44,7 @@ class Server:
         assert line.startswith("listening on "), (line, process.stderr.read())
         self.url = line.split()[2]
         self.port = int(self.url.rsplit(":", 1)[1])
-        self.grpc = line.split()[3].split("//")[1] if len(line.split()) > 3 else None
+        self.grpc, self.paddle = [*(url.split("//")[1] for url in line.split()[3:5]), None, None][:2]
 
     def connect(self, timeout=60):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

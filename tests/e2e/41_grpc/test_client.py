@@ -146,6 +146,31 @@ def test_health_and_tokens_and_tls(server, small, tmp_path):
                 assert client(*args[:-2]).returncode == 4
 
 
+def test_paddles_services(small, server):
+    with serving(f"imagenet={small}", "--paddle-port", 0) as paddle:
+        answers = [good(url, "-p", protocol, CAT, COFFEE, "--rows", 2)
+                   for url, protocol in ((f"grpc://{paddle.paddle}", "paddle-grpc"),
+                                         (paddle.url, "paddle"))]
+        over_grpc = dict(line.strip().split(": ") for line in answers[0].splitlines()[1:])
+        over_http = json.loads(answers[1].splitlines()[1])
+        assert over_http["key"] == list(over_grpc) == ["label", "prob"]
+        assert over_http["value"] == list(over_grpc.values())
+        assert eval(over_grpc["prob"])[0] > 0 and len(eval(over_grpc["label"])) == 2
+        general = good(paddle.url, "-p", "paddle-general", CAT).split(":")[-1].split()
+        assert len(general) == 5 and max(map(float, general)) == pytest.approx(
+            eval(over_grpc["prob"])[0])
+        good(f"grpc://{paddle.paddle}", "--health")
+        result = client(f"grpc://{paddle.paddle}", "-p", "paddle-grpc", "-m", "other", CAT)
+        assert result.returncode == 1 and "err_no 3002" in result.stderr
+        for protocol, url in (("paddle-grpc", f"grpc://{paddle.paddle}"),
+                              ("paddle-general", paddle.url)):
+            result = client(url, "-p", protocol, __file__)
+            assert result.returncode == 1 and "err_no 5000" in result.stderr, result.stderr
+        load = json.loads(good(f"grpc://{paddle.paddle}", "-p", "paddle-grpc", CAT, "-c", 4, "-n", 12,
+                               "--same", "--json"))
+        assert load["good"] == 12 and load["different"] == 0
+
+
 # ---- Other servers ----
 
 class Notes(http.server.BaseHTTPRequestHandler):
