@@ -552,6 +552,14 @@ struct hrnet_train_options {
     int paddle;             /**< nonzero: write latest and best_model as PaddleClas does, too */
     const char *checkpoint; /**< prefix of such files to go on from, in a fresh folder; or NULL */
     int tensorboard;        /**< nonzero: write event files for TensorBoard into the folder */
+    /** Distillation: weights of a teacher, which stay, or NULL.  Lists may then have pictures
+     *  without a label, -1. */
+    const char *teacher;
+    /** "dml" (default), "kl" (temperature) or "ce", each with weight (1) and labels, the weight of
+     *  the labels' own loss (0). */
+    const char *distill;
+    int teacher_batch_statistics; /**< nonzero: the teacher's norms use the batch's, as PaddleClas
+                                   */
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */

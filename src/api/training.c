@@ -168,6 +168,8 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .validation = o->validation,
         .root = o->root,
         .validation_root = o->validation_root,
+        .distill = { o->teacher, o->distill ? o->distill : "dml",
+                     o->teacher_batch_statistics != 0 },
         .paddle = o->paddle != 0,
         .checkpoint = o->checkpoint,
         .classes = o->classes,

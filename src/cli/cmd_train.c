@@ -2,6 +2,8 @@
  * hrnet train: a network from a folder of pictures. */
 #include <string.h>
 
+#include "base/text.h"
+#include "cli/cache.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/run_folder.h"
@@ -14,6 +16,12 @@ static const struct hr_flag flags[] = {
     { "arch", 'a', HR_FLAG_MODEL, "NAME", "HRNet_W18_C", 0, 0, "the network" },
     { "weights", 'w', HR_FLAG_FILE, "FILE", NULL, 0, 0,
       "weights to start from; a head of other classes is replaced" },
+    { "teacher", 0, HR_FLAG_MODEL, "MODEL", NULL, 0, 0,
+      "weights whose answers are learned, too; lists may have the label -1 then" },
+    { "distill", 0, HR_FLAG_TEXT, "NAME:KEY=N,...", "dml", 0, 0,
+      "how: dml, kl:temperature= or ce; all: weight=, labels= (of the labels' own loss)" },
+    { "teacher-norms", 0, HR_FLAG_CHOICE, "running|batch", "running", 0, 0,
+      "statistics that the teacher's norms use" },
     { "val", 0, HR_FLAG_FILE, "PATH", NULL, 0, 0, "pictures that choose the best epoch" },
     { "val-root", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0, "the same of --val (else --root)" },
     { "root", 0, HR_FLAG_FOLDER, "FOLDER", NULL, 0, 0,
@@ -144,10 +152,11 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.classes = (int)hr_arg_count(args, "classes");
     o.validation_root = hr_arg_text(args, "val-root");
     o.architecture = hr_arg_text(args, "arch");
-    o.weights = hr_arg_text(args, "weights");
     o.folder = hr_arg_text(args, "output");
     o.resume = hr_arg_switch(args, "resume");
     o.checkpoint = hr_arg_text(args, "checkpoint");
+    o.distill = hr_arg_text(args, "distill");
+    o.teacher_batch_statistics = strcmp(hr_arg_text(args, "teacher-norms"), "batch") == 0;
     o.paddle = hr_arg_switch(args, "paddle");
     o.size = (int)hr_arg_count(args, "size");
     o.batch = (int)hr_arg_count(args, "batch");
@@ -220,34 +229,56 @@ static int list_kinds(void)
     return 0;
 }
 
-static int train(const struct hr_args *args)
+/* A file, or the fetched weights of that name. */
+static int set_weights(const char **out, struct hr_text *path, const char *name)
 {
-    struct hrnet_train_options o = options_of(args);
-    struct hrnet_recipe recipe;
+    if (!name)
+        return -1;
+    const enum hr_status status = hr_cache_resolve(path, name);
+    *out = path->data;
+    return status == HR_OK ? -1 : hr_report((int)status);
+}
+
+static int run_training(const struct hrnet_train_options *o, const struct hr_args *args)
+{
     struct run run = { .args = args };
-    if (hr_arg_switch(args, "print-config")) {
-        hr_args_print(args, stdout);
-        return 0;
-    }
-    const int code = set_recipe(&o, &recipe, args);
-    if (code >= 0)
-        return code;
-    if (o.augment && strcmp(o.augment, "help") == 0)
-        return list_kinds();
-    if (!o.folder)
-        return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
-    run.log.folder = o.folder;
+    run.log.folder = o->folder;
     run.log.paddle = strcmp(hr_arg_text(args, "log-format"), "paddle") == 0;
     run.log.every = (uint64_t)hr_arg_count(args, "log-every");
-    run.log.rate_name = hr_train_log_rate_name(o.schedule, o.warmup_epochs > 0.0);
+    run.log.rate_name = hr_train_log_rate_name(o->schedule, o->warmup_epochs > 0.0);
     hr_interrupt_watch();
     hr_progress_start(&run.log.progress, hr_arg_text(args, "progress"), "train", "steps");
-    const hrnet_status status = hrnet_train(&o, observe, &run);
+    const hrnet_status status = hrnet_train(o, observe, &run);
     hr_train_log_close(&run.log);
     if (run.last.bad > 0)
         fprintf(stderr, "hrnet: %llu of %llu pictures were bad and left out\n",
                 (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures);
     return status == HRNET_OK ? 0 : hr_report((int)status);
+}
+
+static int train(const struct hr_args *args)
+{
+    struct hrnet_train_options o = options_of(args);
+    struct hrnet_recipe recipe;
+    struct hr_text weights = { 0 }, teacher = { 0 };
+    if (hr_arg_switch(args, "print-config")) {
+        hr_args_print(args, stdout);
+        return 0;
+    }
+    if (o.augment && strcmp(o.augment, "help") == 0)
+        return list_kinds();
+    if (!o.folder)
+        return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
+    int code = set_recipe(&o, &recipe, args);
+    if (code < 0)
+        code = set_weights(&o.weights, &weights, hr_arg_text(args, "weights"));
+    if (code < 0)
+        code = set_weights(&o.teacher, &teacher, hr_arg_text(args, "teacher"));
+    if (code < 0)
+        code = run_training(&o, args);
+    hr_text_fini(&weights);
+    hr_text_fini(&teacher);
+    return code;
 }
 
 static const struct hr_flag *const groups[] = { hr_config_flags_without_letter, flags, NULL };
@@ -260,7 +291,9 @@ const struct hr_command hr_command_train = {
     .examples =
         "hrnet train flowers/train --val flowers/val -o run --weights w18.pdparams --lr 0.01\n"
         "hrnet train train_list.txt --root images -o run --epochs 120 --schedule step\n"
-        "hrnet train flowers/train --val flowers/val -o run --resume  # after an interruption",
+        "hrnet train flowers/train --val flowers/val -o run --resume  # after an interruption\n"
+        "hrnet train pictures.txt -o run -a HRNet_W18_C --teacher HRNet_W48_C_ssld   # "
+        "distillation",
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,

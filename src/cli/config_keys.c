@@ -6,6 +6,15 @@
 
 #include "base/os.h"
 
+/* "WHAT has no 'KEY': did you mean 'NEAR'?" */
+static enum hr_status unknown_word(const struct hr_value *value, const char *what, const char *key,
+                                   const char *const *names, size_t count)
+{
+    const char *const near = hr_nearest_name(key, names, count);
+    return hr_config_refuse(HR_E_FORMAT, value, "%s has no '%.80s'%s%s%s", what, key,
+                            near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 /* ---- Global and Arch ---- */
 
 static enum hr_status take_device(const struct hr_config_sink *sink, const struct hr_value *value,
@@ -32,7 +41,8 @@ static const char *weights_flag(const struct hr_config_sink *sink)
 }
 
 /* A path with or without its .pdparams, as PaddleClas takes it. */
-static enum hr_status give_weights(const struct hr_config_sink *sink, const struct hr_value *value)
+static enum hr_status give_weights(const struct hr_config_sink *sink, const char *flag,
+                                   const struct hr_value *value)
 {
     if (value->kind != HR_VALUE_TEXT)
         return hr_config_refuse(HR_E_FORMAT, value, "a path of weights is wanted");
@@ -44,7 +54,7 @@ static enum hr_status give_weights(const struct hr_config_sink *sink, const stru
     const char *const longer = hr_arena_printf(sink->arena, "%s.pdparams", value->text);
     if (!longer)
         return HR_E_MEMORY;
-    return sink->give(sink->context, weights_flag(sink),
+    return sink->give(sink->context, flag,
                       hr_os_kind(value->text) != HR_OS_FILE && hr_os_kind(longer) == HR_OS_FILE
                           ? longer
                           : value->text,
@@ -56,27 +66,63 @@ static enum hr_status take_pretrained_model(const struct hr_config_sink *sink,
                                             const struct hr_value *root)
 {
     (void)root;
-    return value->kind == HR_VALUE_NULL ? HR_OK : give_weights(sink, value);
+    return value->kind == HR_VALUE_NULL ? HR_OK : give_weights(sink, weights_flag(sink), value);
 }
 
-/* True: the published weights of the architecture, which must have been fetched. */
+/* A network's `pretrained`: a path, or True for the published weights of its name, which must have
+ * been fetched. */
+static enum hr_status give_pretrained(const struct hr_config_sink *sink, const char *flag,
+                                      const struct hr_value *network)
+{
+    const struct hr_value *const value = hr_value_get(network, "pretrained");
+    const struct hr_value *const name = hr_value_get(network, "name");
+    const struct hr_value *const ssld = hr_value_get(network, "use_ssld");
+    if (!value || value->kind == HR_VALUE_NULL || (value->kind == HR_VALUE_BOOL && !value->integer))
+        return HR_OK;
+    if (value->kind != HR_VALUE_BOOL)
+        return give_weights(sink, flag, value);
+    const char *const published =
+        hr_arena_printf(sink->arena, "%s%s", name && name->text ? name->text : "",
+                        ssld && ssld->integer ? "_ssld" : "");
+    return published ? sink->give(sink->context, flag, published, value) : HR_E_MEMORY;
+}
+
 static enum hr_status take_arch_pretrained(const struct hr_config_sink *sink,
                                            const struct hr_value *value,
                                            const struct hr_value *root)
 {
     const struct hr_value *const over = hr_config_at(root, "Global.pretrained_model");
-    const struct hr_value *const name = hr_config_at(root, "Arch.name");
-    const struct hr_value *const ssld = hr_config_at(root, "Arch.use_ssld");
-    if (value->kind == HR_VALUE_NULL || (value->kind == HR_VALUE_BOOL && !value->integer) ||
-        (over && over->kind == HR_VALUE_TEXT))
+    (void)value;
+    if (over && over->kind == HR_VALUE_TEXT)
         return HR_OK;
-    if (value->kind != HR_VALUE_BOOL)
-        return give_weights(sink, value);
-    const char *const published =
-        hr_arena_printf(sink->arena, "%s%s", name && name->text ? name->text : "",
-                        ssld && ssld->integer ? "_ssld" : "");
-    return published ? sink->give(sink->context, weights_flag(sink), published, value)
-                     : HR_E_MEMORY;
+    return give_pretrained(sink, weights_flag(sink), hr_config_at(root, "Arch"));
+}
+
+/* A network of a DistillationModel: its weights, and its name as a flag where one takes it. */
+static enum hr_status take_network(const struct hr_config_sink *sink,
+                                   const struct hr_value *network, const char *weights,
+                                   const char *name)
+{
+    static const char *const keys[] = { "name",     "class_num",   "pretrained",
+                                        "use_ssld", "use_sync_bn", "return_patterns" };
+    if (network->kind != HR_VALUE_MAP)
+        return hr_config_refuse(HR_E_FORMAT, network, "a network has a name");
+    for (size_t i = 0; i < network->count; i++) {
+        size_t k = 0;
+        while (k < HR_COUNT(keys) && strcmp(keys[k], network->keys[i]) != 0)
+            k++;
+        if (k == HR_COUNT(keys))
+            return unknown_word(network->items[i], "the network", network->keys[i], keys, k);
+    }
+    if (sink->evaluates)
+        return HR_OK;
+    const struct hr_value *const value = hr_value_get(network, "name");
+    const struct hr_value *const classes = hr_value_get(network, "class_num");
+    if (name && value)
+        HR_TRY(hr_config_give(sink, name, value));
+    if (name && classes)
+        HR_TRY(hr_config_give(sink, "classes", classes));
+    return give_pretrained(sink, weights, network);
 }
 
 static enum hr_status take_validation(const struct hr_config_sink *sink,
@@ -86,6 +132,48 @@ static enum hr_status take_validation(const struct hr_config_sink *sink,
     if (!sink->evaluates && during && during->kind == HR_VALUE_BOOL && !during->integer)
         return HR_OK;
     return hr_config_give(sink, sink->evaluates ? HR_CONFIG_PICTURES : "val", value);
+}
+
+/* ---- Distillation ---- */
+
+/* PaddleClas's DistillationModel: [{Teacher: {...}}, {Student: {...}}]. */
+static enum hr_status take_models(const struct hr_config_sink *sink, const struct hr_value *value,
+                                  const struct hr_value *root)
+{
+    const struct hr_value *teacher = NULL, *student = NULL;
+    (void)root;
+    for (size_t i = 0; value->kind == HR_VALUE_LIST && i < value->count; i++) {
+        const struct hr_value *const t = hr_value_get(value->items[i], "Teacher");
+        const struct hr_value *const s = hr_value_get(value->items[i], "Student");
+        teacher = t ? t : teacher;
+        student = s ? s : student;
+    }
+    if (!teacher || !student || value->count != 2)
+        return hr_config_refuse(HR_E_UNSUPPORTED, value, "one Teacher and one Student are wanted");
+    HR_TRY(take_network(sink, teacher, "teacher", NULL));
+    HR_TRY(take_network(sink, student, weights_flag(sink), "arch"));
+    return sink->evaluates ? HR_OK : sink->give(sink->context, "teacher-norms", "batch", value);
+}
+
+/* The teacher stays, the student learns. */
+static enum hr_status take_freeze(const struct hr_config_sink *sink, const struct hr_value *value,
+                                  const struct hr_value *root)
+{
+    (void)sink;
+    (void)root;
+    if (value->kind != HR_VALUE_LIST || value->count != 2 ||
+        !hr_config_is_word(value->items[0], "True") || !hr_config_is_word(value->items[1], "False"))
+        return hr_config_refuse(HR_E_UNSUPPORTED, value, "it can only be [True, False] here");
+    return HR_OK;
+}
+
+static enum hr_status take_arch_name(const struct hr_config_sink *sink,
+                                     const struct hr_value *value, const struct hr_value *root)
+{
+    (void)root;
+    if (sink->evaluates || hr_config_is_word(value, "DistillationModel"))
+        return HR_OK;
+    return hr_config_give(sink, "arch", value);
 }
 
 /* ---- Words of schedules and optimizers ---- */
@@ -133,12 +221,8 @@ static enum hr_status take_words(struct hr_text *out, const struct hr_config_sin
             if (strcmp(words[k].key, map->keys[i]) == 0)
                 found = &words[k];
         }
-        if (!found) {
-            const char *const near = hr_nearest_name(map->keys[i], names, known);
-            return hr_config_refuse(HR_E_FORMAT, value, "%s has no '%.80s'%s%s%s", name,
-                                    map->keys[i], near ? ": did you mean '" : "", near ? near : "",
-                                    near ? "'?" : "");
-        }
+        if (!found)
+            return unknown_word(value, name, map->keys[i], names, known);
         if (value->kind == HR_VALUE_NULL || found->word[0] == '\0')
             continue;
         if (found->word[0] == '-')
@@ -311,23 +395,69 @@ static enum hr_status take_optimizer(const struct hr_config_sink *sink,
 
 /* ---- Loss ---- */
 
+static const char *const distillations[][2] = { { "DistillationDMLLoss", "dml" },
+                                                { "DistillationKLDivLoss", "kl" },
+                                                { "DistillationCELoss", "ce" },
+                                                { "DistillationGTCELoss", "" } };
+static const struct word distillation_words[] = {
+    { "weight", "weight", "|DistillationDMLLoss|DistillationKLDivLoss|DistillationCELoss|" },
+    { "weight", "labels", "|DistillationGTCELoss|" },
+    { "temperature", "temperature", "|DistillationKLDivLoss|" },
+    { "epsilon", "--smoothing", "|DistillationGTCELoss|" },
+    { "model_name_pairs", "", "|DistillationDMLLoss|DistillationKLDivLoss|DistillationCELoss|" },
+    { "model_names", "", "|DistillationGTCELoss|" },
+    { "key", "", NULL },
+    { "act", "", "|DistillationDMLLoss|" },
+    { "name", "", NULL },
+};
+
+/* Of the teacher, and maybe of the labels: weighted and summed, as PaddleClas does. */
+static enum hr_status take_distillation(const struct hr_config_sink *sink,
+                                        const struct hr_value *losses, struct hr_text *words)
+{
+    const char *kind = NULL;
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct hr_value *const loss = losses->items[i];
+        size_t k = 0;
+        while (k < HR_COUNT(distillations) && !(loss->kind == HR_VALUE_MAP && loss->count == 1 &&
+                                                strcmp(loss->keys[0], distillations[k][0]) == 0))
+            k++;
+        if (k == HR_COUNT(distillations) || (kind && distillations[k][1][0]))
+            return hr_config_refuse(HR_E_UNSUPPORTED, loss,
+                                    "one of DistillationDMLLoss, DistillationKLDivLoss and "
+                                    "DistillationCELoss is possible, and DistillationGTCELoss");
+        HR_TRY(take_words(words, sink, loss->items[0], distillation_words,
+                          HR_COUNT(distillation_words), distillations[k][0]));
+        kind = distillations[k][1][0] ? distillations[k][1] : kind;
+    }
+    if (!kind)
+        return hr_config_refuse(HR_E_UNSUPPORTED, losses, "the teacher's loss is missing");
+    return give_words(sink, "distill", kind, words, losses);
+}
+
 static enum hr_status take_loss(const struct hr_config_sink *sink, const struct hr_value *value,
                                 const struct hr_value *root)
 {
     static const struct word words[] = { { "weight", "", NULL },
                                          { "epsilon", "--smoothing", NULL } };
-    struct hr_text none = { 0 };
+    struct hr_text text = { 0 };
     (void)root;
     if (sink->evaluates)
         return HR_OK;
-    if (value->kind != HR_VALUE_LIST || value->count != 1 ||
+    if (value->kind != HR_VALUE_LIST || value->count == 0 ||
         value->items[0]->kind != HR_VALUE_MAP || value->items[0]->count != 1)
-        return hr_config_refuse(HR_E_UNSUPPORTED, value, "one loss is wanted, as '- CELoss:'");
+        return hr_config_refuse(HR_E_UNSUPPORTED, value, "a list of losses is wanted, '- CELoss:'");
     const struct hr_value *const loss = value->items[0];
-    if (strcmp(loss->keys[0], "CELoss") != 0)
-        return hr_config_refuse(HR_E_UNSUPPORTED, loss, "the loss '%.80s' is not known: CELoss is",
+    if (hr_text_starts(loss->keys[0], "Distillation")) {
+        const enum hr_status status = take_distillation(sink, value, &text);
+        hr_text_fini(&text);
+        return status;
+    }
+    if (strcmp(loss->keys[0], "CELoss") != 0 || value->count != 1)
+        return hr_config_refuse(HR_E_UNSUPPORTED, loss,
+                                "the loss '%.80s' is not known: one CELoss is, or Distillation...",
                                 loss->keys[0]);
-    return take_words(&none, sink, loss->items[0], words, HR_COUNT(words), "CELoss");
+    return take_words(&text, sink, loss->items[0], words, HR_COUNT(words), "CELoss");
 }
 
 /* ---- All ---- */
@@ -389,7 +519,11 @@ const struct hr_config_key hr_config_keys[] = {
     { "AMP.use_promote", NULL, NULL, "", NULL },
     { "AMP.level", NULL, NULL, "", NULL },
     { "EMA.decay", "ema", NULL, NULL, NULL },
-    { "Arch.name", "arch", NULL, NULL, NULL },
+    { "Arch.name", NULL, NULL, NULL, take_arch_name },
+    { "Arch.models", NULL, NULL, NULL, take_models },
+    { "Arch.freeze_params_list", NULL, NULL, NULL, take_freeze },
+    { "Arch.pretrained_list", NULL, NULL, "None", NULL },
+    { "Arch.infer_model_name", NULL, NULL, "Student", NULL },
     { "Arch.class_num", "classes", "classes", NULL, NULL },
     { "Arch.pretrained", NULL, NULL, NULL, take_arch_pretrained },
     { "Arch.use_ssld", NULL, NULL, "True|False|None", NULL },
@@ -400,7 +534,7 @@ const struct hr_config_key hr_config_keys[] = {
     { "DataLoader.Train.dataset.image_root", "root", NULL, NULL, NULL },
     { "DataLoader.Train.dataset.cls_label_path", HR_CONFIG_PICTURES, NULL, NULL, NULL },
     { "DataLoader.Train.dataset.transform_ops", NULL, NULL, NULL, hr_config_take_train_ops },
-    { "DataLoader.Train.dataset.batch_transform_ops", NULL, NULL, NULL, hr_config_take_batch_ops },
+    { "DataLoader.Train.dataset.batch_transform_ops", NULL, NULL, "", NULL },
     { "DataLoader.Train.sampler.batch_size", "batch", NULL, NULL, NULL },
     { "DataLoader.Train.sampler.drop_last", NULL, NULL, "False", NULL },
     { "DataLoader.Train.sampler.shuffle", NULL, NULL, "True", NULL },

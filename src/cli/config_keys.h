@@ -30,12 +30,10 @@ const char *hr_config_origin(struct hr_arena *arena, const struct hr_value *valu
 enum hr_status hr_config_refuse(enum hr_status status, const struct hr_value *value,
                                 const char *format, ...) HR_PRINTF(3, 4) HR_WARN_UNUSED;
 
-/* DataLoader.{Train,Eval}.dataset.transform_ops and .batch_transform_ops. */
+/* DataLoader.{Train,Eval}.dataset.transform_ops; the first with .batch_transform_ops. */
 enum hr_status hr_config_take_train_ops(const struct hr_config_sink *sink,
                                         const struct hr_value *value, const struct hr_value *root);
 enum hr_status hr_config_take_eval_ops(const struct hr_config_sink *sink,
                                        const struct hr_value *value, const struct hr_value *root);
-enum hr_status hr_config_take_batch_ops(const struct hr_config_sink *sink,
-                                        const struct hr_value *value, const struct hr_value *root);
 
 #endif

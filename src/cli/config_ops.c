@@ -11,20 +11,39 @@ enum form {
     ARITHMETIC, /* "1.0/255.0" */
     SIDES,      /* a side in px, or [width, height] */
     STRETCH,    /* the same; the picture's aspect is not kept */
-    LEAST,      /* [least, 1.0], of which the first counts */
+    PAIR,       /* two numbers for the two words in `word`, "area|most" */
+    NAMELESS,   /* text that stands in front of the step's words, as timm's */
 };
 
 struct argument {
     const char *name;
     const char *train, *eval; /* flags that take it, of `hrnet train` and `hrnet eval`, or NULL */
-    const char *only;         /* words that are possible, as in hr_config_key */
+    const char *only;         /* words that are possible, as in hr_config_key; NULL: any */
     enum form form;
+    const char *word; /* that takes it in the operation's step; or NULL */
 };
 
 struct operation {
     const char *name;
     const struct argument *arguments; /* ended by name NULL */
+    const char *step;                 /* of --augment that it becomes, or NULL */
 };
+
+/* What the operations of a list become: steps of --augment. */
+struct steps {
+    struct hr_text all, front, words; /* front and words: of the operation that is read */
+};
+
+static enum hr_status number_of(double *out, const struct hr_value *value)
+{
+    if (value->kind == HR_VALUE_TEXT && hr_literal_arithmetic(value->text, out))
+        return HR_OK;
+    if (value->kind != HR_VALUE_INT && value->kind != HR_VALUE_REAL)
+        return hr_config_refuse(HR_E_FORMAT, value, "a number is wanted, not '%.80s'",
+                                value->text ? value->text : "a list");
+    *out = value->real;
+    return HR_OK;
+}
 
 static enum hr_status give_arithmetic(const struct hr_config_sink *sink, const char *flag,
                                       const struct hr_value *value)
@@ -32,10 +51,7 @@ static enum hr_status give_arithmetic(const struct hr_config_sink *sink, const c
     struct hr_value number = { .kind = HR_VALUE_REAL,
                                .origin = value->origin,
                                .line = value->line };
-    if (value->kind != HR_VALUE_TEXT)
-        return hr_config_give(sink, flag, value);
-    if (!hr_literal_arithmetic(value->text, &number.real))
-        return hr_config_refuse(HR_E_FORMAT, value, "'%.80s' is no number", value->text);
+    HR_TRY(number_of(&number.real, value));
     return hr_config_give(sink, flag, &number);
 }
 
@@ -72,19 +88,53 @@ static enum hr_status give_argument(const struct hr_config_sink *sink, const str
         return give_sides(sink, flag, value);
     case SIDES:
         return give_sides(sink, flag, value);
-    case LEAST:
-        if (value->kind != HR_VALUE_LIST || value->count != 2 ||
-            !hr_config_is_word(value->items[1], "1|1.0"))
-            return hr_config_refuse(HR_E_UNSUPPORTED, value, "[least, 1.0] is wanted");
-        return hr_config_give(sink, flag, value->items[0]);
     case PLAIN:
+    case PAIR:
+    case NAMELESS:
         break;
     }
     return hr_config_give(sink, flag, value);
 }
 
+/* ",word=number" of the step; of a bool 0 or 1, of text itself. */
+static enum hr_status add_number(struct steps *steps, const char *word, size_t length,
+                                 const struct hr_value *value)
+{
+    struct hr_value number = { .kind = HR_VALUE_REAL };
+    if (value->kind == HR_VALUE_BOOL) {
+        number.real = (double)value->integer;
+    } else if (value->kind == HR_VALUE_TEXT && !hr_literal_arithmetic(value->text, &number.real)) {
+        hr_text_printf(&steps->words, ",%.*s=%s", (int)length, word, value->text);
+        return steps->words.status;
+    } else {
+        HR_TRY(number_of(&number.real, value));
+    }
+    hr_text_printf(&steps->words, ",%.*s=", (int)length, word);
+    hr_value_print(&steps->words, &number);
+    return steps->words.status;
+}
+
+static enum hr_status add_words(struct steps *steps, const struct argument *a,
+                                const struct hr_value *value)
+{
+    const size_t length = strcspn(a->word, "|");
+    if (value->kind == HR_VALUE_NULL)
+        return HR_OK;
+    if (a->form == NAMELESS) {
+        hr_text_add(&steps->front, value->text ? value->text : "");
+        return steps->front.status;
+    }
+    if (a->form != PAIR)
+        return add_number(steps, a->word, length, value);
+    if (value->kind != HR_VALUE_LIST || value->count != 2)
+        return hr_config_refuse(HR_E_FORMAT, value, "two numbers are wanted");
+    HR_TRY(add_number(steps, a->word, length, value->items[0]));
+    return add_number(steps, a->word + length + 1, strlen(a->word + length + 1), value->items[1]);
+}
+
 static enum hr_status take_argument(const struct hr_config_sink *sink, const struct operation *op,
-                                    const char *name, const struct hr_value *value)
+                                    const char *name, const struct hr_value *value,
+                                    struct steps *steps)
 {
     const char *names[32];
     size_t count = 0;
@@ -95,113 +145,248 @@ static enum hr_status take_argument(const struct hr_config_sink *sink, const str
         if (a->only && !hr_config_is_word(value, a->only))
             return hr_config_refuse(HR_E_UNSUPPORTED, value, "%s.%s can only be %s here", op->name,
                                     name, a->only);
-        return give_argument(sink, a, value);
+        return a->word ? add_words(steps, a, value) : give_argument(sink, a, value);
     }
     const char *const near = hr_nearest_name(name, names, count);
     return hr_config_refuse(HR_E_FORMAT, value, "%s has no '%.80s'%s%s%s", op->name, name,
                             near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-/* One entry of the list, by the table. */
-static enum hr_status take_operation(const struct hr_config_sink *sink,
-                                     const struct hr_value *entry,
-                                     const struct operation *operations, size_t count)
+/* The arguments of an operation; what it is of a step goes behind steps->all. */
+static enum hr_status take_arguments(const struct hr_config_sink *sink, const struct operation *op,
+                                     const struct hr_value *arguments, struct steps *steps)
 {
-    const char *names[32];
-    if (entry->kind != HR_VALUE_MAP || entry->count != 1)
-        return hr_config_refuse(HR_E_FORMAT, entry,
-                                "an operation is wanted, as '- ResizeImage: {size: 224}'");
-    const struct hr_value *const arguments = entry->items[0];
+    if (arguments->kind != HR_VALUE_MAP && arguments->kind != HR_VALUE_NULL)
+        return hr_config_refuse(HR_E_FORMAT, arguments, "%s has arguments with names", op->name);
+    steps->front.size = steps->words.size = 0;
+    for (size_t k = 0; k < arguments->count; k++)
+        HR_TRY(take_argument(sink, op, arguments->keys[k], arguments->items[k], steps));
+    const bool front = steps->front.size > 0, words = steps->words.size > 0;
+    if (!op->step || (op->step[0] == '?' && !words))
+        return HR_OK;
+    hr_text_printf(&steps->all, "%s%s%s", steps->all.size ? ";" : "",
+                   op->step + (op->step[0] == '?'), front || words ? ":" : "");
+    hr_text_add_bytes(&steps->all, hr_text_str(&steps->front), steps->front.size);
+    hr_text_add_bytes(&steps->all, hr_text_str(&steps->words) + (words && !front),
+                      steps->words.size - (words && !front));
+    return steps->all.status;
+}
+
+/* `key` by the table, with these arguments. */
+static enum hr_status take_operation(const struct hr_config_sink *sink, const char *key,
+                                     const struct hr_value *arguments,
+                                     const struct operation *operations, size_t count,
+                                     struct steps *steps)
+{
+    const char *names[48];
     for (size_t i = 0; i < count; i++) {
         names[i] = operations[i].name;
-        if (strcmp(operations[i].name, entry->keys[0]) != 0)
-            continue;
-        if (arguments->kind != HR_VALUE_MAP && arguments->kind != HR_VALUE_NULL)
-            return hr_config_refuse(HR_E_FORMAT, arguments, "%s has arguments with names",
-                                    operations[i].name);
-        for (size_t k = 0; k < arguments->count; k++)
-            HR_TRY(take_argument(sink, &operations[i], arguments->keys[k], arguments->items[k]));
-        return HR_OK;
+        if (strcmp(operations[i].name, key) == 0)
+            return take_arguments(sink, &operations[i], arguments, steps);
     }
-    const char *const near = hr_nearest_name(entry->keys[0], names, count);
-    return hr_config_refuse(HR_E_UNSUPPORTED, entry, "the operation '%.80s' is not known%s%s%s",
-                            entry->keys[0], near ? ": did you mean '" : "", near ? near : "",
+    const char *const near = hr_nearest_name(key, names, count);
+    return hr_config_refuse(HR_E_UNSUPPORTED, arguments, "the operation '%.80s' is not known%s%s%s",
+                            key, near ? ": did you mean '" : "", near ? near : "",
                             near ? "'?" : "");
 }
 
-static enum hr_status check_list(const struct hr_value *value)
+static enum hr_status take_list(const struct hr_config_sink *sink, const struct hr_value *list,
+                                const struct operation *operations, size_t count,
+                                struct steps *steps)
 {
-    if (value->kind != HR_VALUE_LIST)
-        return hr_config_refuse(HR_E_FORMAT, value, "a list of operations is wanted");
+    if (list->kind != HR_VALUE_LIST)
+        return hr_config_refuse(HR_E_FORMAT, list, "a list of operations is wanted");
+    for (size_t i = 0; i < list->count; i++) {
+        const struct hr_value *const entry = list->items[i];
+        if (entry->kind != HR_VALUE_MAP || entry->count != 1)
+            return hr_config_refuse(HR_E_FORMAT, entry,
+                                    "an operation is wanted, as '- ResizeImage: {size: 224}'");
+        HR_TRY(take_operation(sink, entry->keys[0], entry->items[0], operations, count, steps));
+    }
     return HR_OK;
+}
+
+static void end_steps(struct steps *steps)
+{
+    hr_text_fini(&steps->all);
+    hr_text_fini(&steps->front);
+    hr_text_fini(&steps->words);
 }
 
 /* ---- The operations ---- */
 
 static const struct argument decode[] = {
-    { "to_rgb", NULL, NULL, "True", PLAIN },
-    { "to_np", NULL, NULL, "False", PLAIN },
-    { "channel_first", NULL, NULL, "False", PLAIN },
-    { "backend", NULL, NULL, "cv2", PLAIN },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "to_rgb", NULL, NULL, "True", PLAIN, NULL },
+    { "to_np", NULL, NULL, "False", PLAIN, NULL },
+    { "channel_first", NULL, NULL, "False", PLAIN, NULL },
+    { "backend", NULL, NULL, "cv2", PLAIN, NULL },
+    { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
 static const struct argument resize[] = {
-    { "resize_short", "resize-short", "resize-short", NULL, PLAIN },
-    { "size", "test-size", "size", NULL, STRETCH },
-    { "interpolation", NULL, NULL, "None|bilinear", PLAIN },
-    { "backend", NULL, NULL, "cv2", PLAIN },
-    { "return_numpy", NULL, NULL, "", PLAIN },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "resize_short", "resize-short", "resize-short", NULL, PLAIN, NULL },
+    { "size", "test-size", "size", NULL, STRETCH, NULL },
+    { "interpolation", NULL, NULL, "None|bilinear", PLAIN, NULL },
+    { "backend", NULL, NULL, "cv2", PLAIN, NULL },
+    { "return_numpy", NULL, NULL, "", PLAIN, NULL },
+    { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
 static const struct argument crop[] = {
-    { "size", "test-size", "size", NULL, SIDES },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "size", "test-size", "size", NULL, SIDES, NULL },
+    { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
 static const struct argument train_resize[] = {
-    { "resize_short", "resize-short", NULL, NULL, PLAIN },
-    { "size", "size", NULL, NULL, STRETCH },
-    { "interpolation", NULL, NULL, "None|bilinear", PLAIN },
-    { "backend", NULL, NULL, "cv2", PLAIN },
-    { "return_numpy", NULL, NULL, "", PLAIN },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "resize_short", "resize-short", NULL, NULL, PLAIN, NULL },
+    { "size", "size", NULL, NULL, STRETCH, NULL },
+    { "interpolation", NULL, NULL, "None|bilinear", PLAIN, NULL },
+    { "backend", NULL, NULL, "cv2", PLAIN, NULL },
+    { "return_numpy", NULL, NULL, "", PLAIN, NULL },
+    { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
 static const struct argument train_crop[] = {
-    { "size", "size", NULL, NULL, SIDES },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "size", "size", NULL, NULL, SIDES, NULL },
+    { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
 static const struct argument normalize[] = {
-    { "scale", "scale", "scale", NULL, ARITHMETIC },
-    { "mean", "mean", "mean", NULL, PLAIN },
-    { "std", "deviation", "deviation", NULL, PLAIN },
-    { "order", NULL, NULL, "|hwc", PLAIN },
-    { "output_fp16", NULL, NULL, "False", PLAIN },
-    { "channel_num", NULL, NULL, "3", PLAIN },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "scale", "scale", "scale", NULL, ARITHMETIC, NULL },
+    { "mean", "mean", "mean", NULL, PLAIN, NULL },
+    { "std", "deviation", "deviation", NULL, PLAIN, NULL },
+    { "order", NULL, NULL, "|hwc", PLAIN, NULL },
+    { "output_fp16", NULL, NULL, "False", PLAIN, NULL },
+    { "channel_num", NULL, NULL, "3", PLAIN, NULL },
+    { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
+#define END                                 \
+    {                                       \
+        NULL, NULL, NULL, NULL, PLAIN, NULL \
+    }
+#define WORD(name, word)                    \
+    {                                       \
+        name, NULL, NULL, NULL, PLAIN, word \
+    }
+#define WORDS(name, words)                  \
+    {                                       \
+        name, NULL, NULL, NULL, PAIR, words \
+    }
+#define ONLY(name, only)                    \
+    {                                       \
+        name, NULL, NULL, only, PLAIN, NULL \
+    }
+
 static const struct argument rand_crop[] = {
-    { "size", "size", NULL, NULL, SIDES },
-    { "scale", "least-area", NULL, NULL, LEAST },
-    { "ratio", NULL, NULL, "None", PLAIN },
-    { "interpolation", NULL, NULL, "None|bilinear", PLAIN },
-    { "backend", NULL, NULL, "cv2", PLAIN },
-    { "use_log_aspect", NULL, NULL, "False", PLAIN },
-    { NULL, NULL, NULL, NULL, PLAIN },
+    { "size", "size", NULL, NULL, SIDES, NULL },
+    WORDS("scale", "area|most"),
+    WORDS("ratio", "low|high"),
+    WORD("use_log_aspect", "log"),
+    ONLY("interpolation", "None|bilinear"),
+    ONLY("backend", "cv2"),
+    END,
 };
-static const struct argument rand_flip[] = {
-    { "flip_code", NULL, NULL, "1", PLAIN },
-    { NULL, NULL, NULL, NULL, PLAIN },
+static const struct argument resized_crop[] = {
+    { "size", "size", NULL, NULL, SIDES, NULL },
+    WORDS("scale", "area|most"),
+    WORDS("ratio", "low|high"),
+    ONLY("interpolation", "None|bilinear"),
+    END,
 };
-static const struct argument none[] = { { NULL, NULL, NULL, NULL, PLAIN } };
+static const struct argument pad_crop[] = {
+    { "size", "size", NULL, NULL, SIDES, NULL },
+    WORD("padding_num", "px"),
+    ONLY("prob", "1|1.0"),
+    END,
+};
+static const struct argument rand_flip[] = { ONLY("flip_code", "1"), END };
+static const struct argument flip[] = { WORD("prob", "p"), END };
+static const struct argument rand_augment[] = { WORD("num_layers", "n"), WORD("magnitude", "m"),
+                                                END };
+static const struct argument timm[] = {
+    { "config_str", NULL, NULL, NULL, NAMELESS, "policy" },
+    WORD("prob", "p"),
+    WORD("interpolation", "filter"),
+    ONLY("img_size", ""),
+    ONLY("mean", ""),
+    END,
+};
+static const struct argument augmix[] = {
+    WORD("prob", "p"),
+    WORD("aug_prob_coeff", "coeff"),
+    WORD("mixture_width", "width"),
+    WORD("mixture_depth", "depth"),
+    WORD("aug_severity", "severity"),
+    END,
+};
+static const struct argument jitter[] = {
+    WORD("prob", "p"),
+    WORD("brightness", "brightness"),
+    WORD("contrast", "contrast"),
+    WORD("saturation", "saturation"),
+    WORD("hue", "hue"),
+    END,
+};
+static const struct argument gray[] = { WORD("p", "p"), WORD("prob", "p"), END };
+static const struct argument rotation[] = { WORD("prob", "p"), WORD("degrees", "degrees"),
+                                            WORD("interpolation", "filter"), END };
+static const struct argument erasing[] = {
+    WORD("EPSILON", "p"), WORD("sl", "least"),      WORD("sh", "most"),
+    WORD("r1", "aspect"), WORD("attempt", "tries"), WORD("use_log_aspect", "log"),
+    WORD("mode", "mode"), ONLY("mean", ""),         END,
+};
+static const struct argument cutout[] = { WORD("n_holes", "holes"), WORD("length", "length"), END };
+static const struct argument grid_mask[] = {
+    WORD("d1", "d1"),
+    WORD("d2", "d2"),
+    WORD("rotate", "rotate"),
+    WORD("ratio", "ratio"),
+    WORD("mode", "mode"),
+    WORD("prob", "p"),
+    END,
+};
+static const struct argument mix[] = {
+    WORD("alpha", "alpha"), WORD("prob", "p"), ONLY("class_num", ""), ONLY("epsilon", ""), END,
+};
+static const struct argument fmix[] = {
+    WORD("alpha", "alpha"),
+    WORD("decay_power", "decay"),
+    WORD("prob", "p"),
+    ONLY("class_num", ""),
+    ONLY("max_soft", "0|0.0"),
+    ONLY("reformulate", "False"),
+    END,
+};
+static const struct argument none[] = { END };
 
 static const struct operation eval_operations[] = {
-    { "DecodeImage", decode },       { "ResizeImage", resize }, { "CropImage", crop },
-    { "NormalizeImage", normalize }, { "ToCHWImage", none },
+    { "DecodeImage", decode, NULL }, { "ResizeImage", resize, NULL },
+    { "CropImage", crop, NULL },     { "NormalizeImage", normalize, NULL },
+    { "ToCHWImage", none, NULL },
 };
+/* A '?' in front: only where the operation has words. */
 static const struct operation train_operations[] = {
-    { "DecodeImage", decode },      { "ResizeImage", train_resize },
-    { "CropImage", train_crop },    { "RandCropImage", rand_crop },
-    { "RandFlipImage", rand_flip }, { "NormalizeImage", normalize },
-    { "ToCHWImage", none },
+    { "DecodeImage", decode, NULL },
+    { "ResizeImage", train_resize, NULL },
+    { "CropImage", train_crop, NULL },
+    { "RandCropImage", rand_crop, "?crop" },
+    { "RandomResizedCrop", resized_crop, "resizedcrop" },
+    { "CropWithPadding", pad_crop, "padcrop" },
+    { "RandFlipImage", rand_flip, NULL },
+    { "RandomHorizontalFlip", flip, "flip" },
+    { "AutoAugment", none, "autoaugment" },
+    { "RandAugment", rand_augment, "randaugment" },
+    { "TimmAutoAugment", timm, "timm" },
+    { "AugMix", augmix, "augmix" },
+    { "ColorJitter", jitter, "jitter" },
+    { "RandomGrayscale", gray, "gray" },
+    { "RandomRotation", rotation, "rotation" },
+    { "NormalizeImage", normalize, NULL },
+    { "RandomErasing", erasing, "erasing" },
+    { "Cutout", cutout, "cutout" },
+    { "HideAndSeek", none, "hide" },
+    { "GridMask", grid_mask, "gridmask" },
+    { "ToCHWImage", none, NULL },
+};
+static const struct operation batch_operations[] = {
+    { "MixupOperator", mix, "mixup" },
+    { "CutmixOperator", mix, "cutmix" },
+    { "FmixOperator", fmix, "fmix" },
 };
 
 static const struct hr_value *find_operation(const struct hr_value *list, const char *name)
@@ -212,17 +397,16 @@ static const struct hr_value *find_operation(const struct hr_value *list, const 
     return NULL;
 }
 
-enum hr_status hr_config_take_eval_ops(const struct hr_config_sink *sink,
-                                       const struct hr_value *value, const struct hr_value *root)
+static bool has_operation(const struct hr_value *list, const char *name)
 {
-    const struct hr_value *const other = find_operation(
-        hr_config_at(root, "DataLoader.Train.dataset.transform_ops"), "NormalizeImage");
-    const struct hr_value *const own = find_operation(value, "NormalizeImage");
+    return find_operation(list, name) != NULL;
+}
+
+/* Both lists must normalise in the same way. */
+static enum hr_status check_normalisation(const struct hr_value *own, const struct hr_value *other)
+{
     struct hr_text a = { 0 }, b = { 0 };
-    HR_TRY(check_list(value));
-    for (size_t i = 0; i < value->count; i++)
-        HR_TRY(take_operation(sink, value->items[i], eval_operations, HR_COUNT(eval_operations)));
-    if (!own || !other || sink->evaluates)
+    if (!own || !other)
         return HR_OK;
     hr_value_print(&a, own);
     hr_value_print(&b, other);
@@ -236,26 +420,66 @@ enum hr_status hr_config_take_eval_ops(const struct hr_config_sink *sink,
                                   "NormalizeImage must be the same for Train and Eval");
 }
 
+enum hr_status hr_config_take_eval_ops(const struct hr_config_sink *sink,
+                                       const struct hr_value *value, const struct hr_value *root)
+{
+    struct steps steps = { .all = { 0 } };
+    const enum hr_status status =
+        take_list(sink, value, eval_operations, HR_COUNT(eval_operations), &steps);
+    end_steps(&steps);
+    if (status != HR_OK || sink->evaluates)
+        return status;
+    return check_normalisation(
+        find_operation(value, "NormalizeImage"),
+        find_operation(hr_config_at(root, "DataLoader.Train.dataset.transform_ops"),
+                       "NormalizeImage"));
+}
+
+/* Operations on batches; OpSampler's are a map of several, one of which is drawn. */
+static enum hr_status take_batch_ops(const struct hr_config_sink *sink, const struct hr_value *list,
+                                     struct steps *steps)
+{
+    const size_t count = HR_COUNT(batch_operations);
+    const struct hr_value *const sampler = find_operation(list, "OpSampler");
+    if (!sampler)
+        return take_list(sink, list, batch_operations, count, steps);
+    if (list->count != 1 || sampler->kind != HR_VALUE_MAP)
+        return hr_config_refuse(HR_E_UNSUPPORTED, list,
+                                "OpSampler stands alone, with a map of operations");
+    for (size_t i = 0; i < sampler->count; i++)
+        HR_TRY(take_operation(sink, sampler->keys[i], sampler->items[i], batch_operations, count,
+                              steps));
+    return HR_OK;
+}
+
+static enum hr_status take_all_ops(const struct hr_config_sink *sink, const struct hr_value *value,
+                                   const struct hr_value *batch, struct steps *steps)
+{
+    HR_TRY(take_list(sink, value, train_operations, HR_COUNT(train_operations), steps));
+    if (batch && batch->kind != HR_VALUE_NULL)
+        HR_TRY(take_batch_ops(sink, batch, steps));
+    if (steps->all.size == 0)
+        return HR_OK;
+    const char *const text = hr_arena_printf(sink->arena, "%s", hr_text_str(&steps->all));
+    return text ? sink->give(sink->context, "augment", text, value) : HR_E_MEMORY;
+}
+
 enum hr_status hr_config_take_train_ops(const struct hr_config_sink *sink,
                                         const struct hr_value *value, const struct hr_value *root)
 {
-    (void)root;
+    static const char *const crops[] = { "RandCropImage", "RandomResizedCrop", "CropWithPadding" };
+    struct steps steps = { .all = { 0 } };
+    bool cropped = false;
     if (sink->evaluates)
         return HR_OK;
-    HR_TRY(check_list(value));
-    for (size_t i = 0; i < value->count; i++)
-        HR_TRY(take_operation(sink, value->items[i], train_operations, HR_COUNT(train_operations)));
-    if (!find_operation(value, "RandCropImage"))
+    const enum hr_status status = take_all_ops(
+        sink, value, hr_config_at(root, "DataLoader.Train.dataset.batch_transform_ops"), &steps);
+    end_steps(&steps);
+    HR_TRY(status);
+    for (size_t i = 0; i < HR_COUNT(crops); i++)
+        cropped = cropped || has_operation(value, crops[i]);
+    if (!cropped)
         HR_TRY(sink->give(sink->context, "whole", "1", value));
-    return sink->give(sink->context, "flip", find_operation(value, "RandFlipImage") ? "0.5" : "0",
+    return sink->give(sink->context, "flip", has_operation(value, "RandFlipImage") ? "0.5" : "0",
                       value);
-}
-
-enum hr_status hr_config_take_batch_ops(const struct hr_config_sink *sink,
-                                        const struct hr_value *value, const struct hr_value *root)
-{
-    (void)root;
-    if (sink->evaluates || value->kind == HR_VALUE_NULL)
-        return HR_OK;
-    return hr_config_refuse(HR_E_UNSUPPORTED, value, "batch_transform_ops are not possible yet");
 }

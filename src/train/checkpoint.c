@@ -62,6 +62,7 @@ static const struct field {
     COUNT("pictures", pictures),
     COUNT("top1", top1),
     COUNT("top5", top5),
+    COUNT("unlabelled", unlabelled),
 #undef COUNT
 #undef REAL
 };

@@ -23,7 +23,7 @@ struct hr_checkpoint {
     uint64_t idle;             /* epochs since there was a better one */
     struct hr_plateau plateau;
     double loss; /* of the epoch that is not done: sum over its pictures, and counts of them */
-    uint64_t pictures, top1, top5;
+    uint64_t pictures, top1, top5, unlabelled;
 };
 /* The vectors that go with it. */
 struct hr_checkpoint_vectors {

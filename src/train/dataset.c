@@ -32,6 +32,7 @@ static enum hr_status add(struct hr_dataset *set, const char *path, int32_t labe
     HR_TRY(hr_names_add(&set->paths, path));
     set->labels[set->paths.count - 1] = label;
     set->lines[set->paths.count - 1] = line;
+    set->unlabelled += label < 0;
     if (label >= set->class_count)
         set->class_count = label + 1;
     return HR_OK;
@@ -149,7 +150,8 @@ static enum hr_status add_label(const struct reader *r, const char *path, const 
     if (r->set->several)
         return hr_fail(HR_E_FORMAT, "%s: line %zu has 1 label, the lines before it %d", r->path,
                        r->line, r->set->class_count);
-    if (hr_parse_i64(digits, &label) != HR_OK || label < 0 || label >= MAX_CLASSES)
+    if (hr_parse_i64(digits, &label) != HR_OK || label < (r->set->takes_unlabelled ? -1 : 0) ||
+        label >= MAX_CLASSES)
         return hr_fail(HR_E_FORMAT, "%s: line %zu: label '%.40s' is not a number from 0 to %d",
                        r->path, r->line, digits, MAX_CLASSES - 1);
     return add(r->set, path, (int32_t)label, r->line);
@@ -271,24 +273,38 @@ static enum hr_status open_list(struct reader *r)
 
 /* ---- All ---- */
 
-enum hr_status hr_dataset_open_told(struct hr_dataset *out, const char *path, const char *root,
-                                    hr_dataset_told *told, void *context)
+static enum hr_status open_any(struct hr_dataset *out, struct reader *r, bool unlabelled)
 {
-    struct hr_dataset set = { 0 };
-    struct reader r = { .set = &set, .path = path, .root = root, .told = told, .context = context };
+    struct hr_dataset set = { .takes_unlabelled = unlabelled };
+    const char *const path = r->path;
+    r->set = &set;
     const enum hr_os_kind kind = hr_os_kind(path);
     enum hr_status status;
     if (kind == HR_OS_FOLDER)
-        status = open_folder(&r);
+        status = open_folder(r);
     else if (kind == HR_OS_NONE)
         status = hr_fail(HR_E_NOT_FOUND, "%s: there is no such folder or list", path);
     else
-        status = open_list(&r);
+        status = open_list(r);
     if (status == HR_OK)
         *out = set;
     else
         hr_dataset_fini(&set);
     return status;
+}
+
+enum hr_status hr_dataset_open_told(struct hr_dataset *out, const char *path, const char *root,
+                                    hr_dataset_told *told, void *context)
+{
+    struct reader r = { .path = path, .root = root, .told = told, .context = context };
+    return open_any(out, &r, false);
+}
+
+enum hr_status hr_dataset_open_unlabelled(struct hr_dataset *out, const char *path,
+                                          const char *root)
+{
+    struct reader r = { .path = path, .root = root };
+    return open_any(out, &r, true);
 }
 
 enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path, const char *root)

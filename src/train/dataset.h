@@ -5,6 +5,7 @@
 #ifndef HR_TRAIN_DATASET_H
 #define HR_TRAIN_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,12 +14,14 @@
 
 struct hr_dataset {
     struct hr_names paths; /* as they are opened */
-    int32_t *labels;       /* of each path; of several, the first */
+    int32_t *labels;       /* of each path; of several, the first; -1: none is known */
     size_t *lines;         /* of each path, in its list from 1; 0 for folders */
     uint8_t *several;      /* [paths][class_count] of 0 and 1, or NULL: each shows one thing */
     size_t label_capacity, line_capacity, several_capacity;
     struct hr_names classes; /* names by label; empty for a list */
     int32_t class_count;
+    bool takes_unlabelled;
+    size_t unlabelled; /* paths of label -1 */
 };
 void hr_dataset_fini(struct hr_dataset *set); /* zero-initialised is fine */
 
@@ -34,6 +37,9 @@ enum hr_status hr_dataset_open(struct hr_dataset *out, const char *path,
 /* The same, but lines, pictures and classes that cannot be used are told and left out. */
 enum hr_status hr_dataset_open_told(struct hr_dataset *out, const char *path, const char *root,
                                     hr_dataset_told *told, void *context) HR_WARN_UNUSED;
+/* The same for distillation: in a list, pictures may have the label -1. */
+enum hr_status hr_dataset_open_unlabelled(struct hr_dataset *out, const char *path,
+                                          const char *root) HR_WARN_UNUSED;
 
 /* Gives every class of `set` the label that it has in `like`; HR_E_MISMATCH for one that is not
  * there.  Lists keep their numbers. */

@@ -42,9 +42,12 @@ double hr_gradient_add(struct hr_gradient *g, float *params, const struct hr_bat
                                      .logits = g->logits,
                                      .labels = batch->labels,
                                      .targets = batch->targets };
-    const double mass = hr_loss_mass(g->loss, &b);
+    const double mass = g->distill ? (double)batch->n : hr_loss_mass(g->loss, &b);
+    const double scale = g->several ? mass : 1.0;
     hr_tape_forward(g->tape, params, batch->n, batch->x, g->logits);
-    const double loss = hr_loss_value(g->loss, &b, g->dlogits, g->several ? mass : 1.0);
+    const double loss = g->distill
+                            ? hr_distill_loss(g->distill, g->loss, &b, batch->x, g->dlogits, scale)
+                            : hr_loss_value(g->loss, &b, g->dlogits, scale);
     hr_tape_backward(g->tape, params, g->dlogits, g->values, NULL);
     g->mass += mass;
     if (g->several)

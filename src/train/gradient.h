@@ -3,15 +3,17 @@
 #ifndef HR_TRAIN_GRADIENT_H
 #define HR_TRAIN_GRADIENT_H
 
+#include "train/distill.h"
 #include "train/loader.h"
 #include "train/loss.h"
 #include "train/tape.h"
 
-/* Set tape, pool and loss, all outliving it, then init. */
+/* Set tape, pool, loss and distill, all outliving it, then init. */
 struct hr_gradient {
     struct hr_tape *tape;
     struct hr_pool *pool; /* or NULL */
     const struct hr_loss *loss;
+    struct hr_distill *distill; /* or NULL: then the loss is of labels alone */
     /* Owned: */
     float *logits;  /* [batch][classes] of the last batch */
     float *dlogits; /* the same of its gradient */

@@ -186,6 +186,10 @@ enum hr_status hr_evaluation_count(struct hr_evaluation *e, const float *logits,
             continue;
         }
         const size_t truth = (size_t)batch->labels[i];
+        if (batch->labels[i] < 0) {
+            e->unlabelled++;
+            continue;
+        }
         count_one(e, z, truth);
         if (e->confusion) {
             size_t answer;

@@ -28,6 +28,7 @@ struct hr_label {
 struct hr_evaluation {
     size_t classes, pictures, top1, top5; /* counts of pictures; top1 with several labels: those
                                              with all of them right, top5 then 0 */
+    size_t unlabelled;                    /* of them: right or wrong is not known */
     double loss;                          /* mean cross entropy */
     uint64_t *confusion;                  /* [truth][answer], owned (hr_mem_free) */
     struct hr_bin bins[HR_BINS];          /* by confidence: the probability of the answer */

@@ -60,14 +60,29 @@ static enum hr_status inspect(const struct hr_running *r)
     return found.errors == 0 ? HR_OK : hr_fail(HR_E_MISMATCH, "%s", found.first);
 }
 
+/* What goes by the labels of all pictures. */
+static enum hr_status check_unlabelled(const struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    if (r->train.unlabelled > 0 && (o->balanced || o->held_back > 0.0 || o->class_weights))
+        return hr_fail(HR_E_ARGUMENT,
+                       "%s: %zu pictures have no label: classes cannot be balanced, weighted or "
+                       "held back",
+                       o->data, r->train.unlabelled);
+    return HR_OK;
+}
+
 static enum hr_status open_data(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
-    HR_TRY(hr_dataset_open(&r->train, o->data, o->root));
+    HR_TRY(o->distill.teacher ? hr_dataset_open_unlabelled(&r->train, o->data, o->root)
+                              : hr_dataset_open(&r->train, o->data, o->root));
+    HR_TRY(check_unlabelled(r));
     if (o->validation)
         HR_TRY(hr_dataset_open(&r->validation, o->validation,
                                o->validation_root ? o->validation_root : o->root));
-    HR_TRY(inspect(r));
+    if (r->train.unlabelled == 0)
+        HR_TRY(inspect(r));
     HR_TRY(take_classes(r));
     if (o->validation) {
         HR_TRY(hr_dataset_relabel(&r->validation, &r->train));
@@ -237,6 +252,7 @@ static enum hr_status make_vectors(struct hr_running *r)
     r->gradient.tape = r->tape;
     r->gradient.pool = r->pool;
     r->gradient.loss = &r->loss;
+    r->gradient.distill = r->distill;
     HR_TRY(hr_gradient_init(&r->gradient, r->options->accumulate > 1));
     r->params = hr_mem_alloc(floats, sizeof *r->params);
     r->outputs = hr_mem_alloc(r->options->batch, classes * sizeof *r->outputs);
@@ -262,6 +278,20 @@ static enum hr_status make_tape(struct hr_running *r)
     const enum hr_status status = hr_tape_create(&r->tape, graph, &tape);
     hr_graph_destroy(graph);
     return status;
+}
+
+static enum hr_status make_teacher(struct hr_running *r)
+{
+    const struct hr_train_options *o = r->options;
+    const struct hr_distill_place place = { .batch = o->batch,
+                                            .classes = (size_t)r->train.class_count,
+                                            .height = o->size,
+                                            .width = o->size,
+                                            .kernels = &r->kernels,
+                                            .pool = r->pool,
+                                            .threads = o->threads,
+                                            .cpu_flags = o->cpu_flags };
+    return o->distill.teacher ? hr_distill_create(&r->distill, &o->distill, &place) : HR_OK;
 }
 
 /* ---- Starting weights ---- */
@@ -340,7 +370,7 @@ static enum hr_status describe(struct hr_running *r)
     hr_recipe_print(&r->recipe, w);
     hr_text_printf(w, " held-back %.17g balanced %d augment ", o->held_back, o->balanced);
     hr_augment_print(&o->augment, w);
-    return w->status;
+    return r->distill ? hr_distill_describe(r->distill, w) : w->status;
 }
 
 enum hr_status hr_running_path(char **out, const struct hr_running *r, const char *name)
@@ -395,6 +425,7 @@ enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_opti
     HR_TRY(make_loaders(r));
     HR_TRY(make_schedule(r));
     HR_TRY(make_tape(r));
+    HR_TRY(make_teacher(r));
     HR_TRY(make_loss(r));
     HR_TRY(make_optim(r));
     HR_TRY(make_vectors(r));
@@ -407,6 +438,7 @@ void hr_running_end(struct hr_running *r)
     hr_loader_destroy(r->validator);
     hr_optim_destroy(r->optim);
     hr_gradient_fini(&r->gradient);
+    hr_distill_destroy(r->distill);
     hr_tape_destroy(r->tape);
     hr_pool_destroy(r->pool);
     hr_mem_free(r->params);

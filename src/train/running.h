@@ -22,6 +22,7 @@ struct hr_running {
     struct hr_loader *loader, *validator; /* validator NULL: nothing to validate */
     struct hr_schedule_words schedule;
     struct hr_loss loss;
+    struct hr_distill *distill; /* NULL: no teacher */
     struct hr_gradient gradient;
     float *params, *average; /* flat; average NULL where there is none */
     float *rates;            /* by parameter */

@@ -397,7 +397,8 @@ static enum hr_status fill(struct hr_tape_build *b)
     make_values(b);
     absorb_norms(b);
     HR_TRY(forward(b));
-    HR_TRY(backward(b));
+    if (!t->options.forward_only)
+        HR_TRY(backward(b));
     HR_TRY(keep_features(b));
     t->input = b->values[g->input];
     t->output = b->values[g->output];

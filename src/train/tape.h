@@ -23,6 +23,7 @@ struct hr_tape_options {
     bool exact;          /* only convolutions with the order of arithmetic of kernel/conv.h */
     bool wide;           /* activations in double by plain loops: to verify, some 15 times slower */
     bool input_gradient; /* compute the gradient of the pictures too */
+    bool forward_only;   /* no backward half, and no memory for it */
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */
     float momentum;      /* weight of the old running statistics: 0.9 */
     bool frozen; /* norms use the running statistics, which stay, and parameters get no gradient:

@@ -105,6 +105,7 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
     r->at.pictures = t->tally.pictures;
     r->at.top1 = t->tally.top1;
     r->at.top5 = t->tally.top5;
+    r->at.unlabelled = t->tally.unlabelled;
     return HR_OK;
 }
 
@@ -115,11 +116,12 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
 {
     const struct hr_running *const r = &t->r;
     const double pictures = fmax(1.0, (double)t->tally.pictures);
+    const double known = (double)(t->tally.pictures - t->tally.unlabelled);
     p->epochs = r->options->epochs;
     p->steps = r->steps;
     p->loss = t->tally.loss / pictures;
-    p->accuracy = (double)t->tally.top1 / pictures;
-    p->accuracy5 = (double)t->tally.top5 / pictures;
+    p->accuracy = (double)t->tally.top1 / fmax(1.0, known);
+    p->accuracy5 = (double)t->tally.top5 / fmax(1.0, known);
     p->arena_bytes = hr_tape_arena_bytes(r->tape);
     p->state_bytes =
         (2 + hr_optim_slot_count(r->optim) + (r->average != NULL) + (r->gradient.sum != NULL)) *
@@ -154,6 +156,7 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
                                        .pictures = r->at.pictures,
                                        .top1 = r->at.top1,
                                        .top5 = r->at.top5,
+                                       .unlabelled = r->at.unlabelled,
                                        .loss = r->at.loss };
     *rate = r->at.step > 0 ? rate_of(r, r->at.step - 1) : 0.0;
     hr_loader_start(r->loader, r->at.epoch, r->at.step * r->options->accumulate);
@@ -275,7 +278,7 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
         complete(t, &p);
         judge(r, &p, best_before);
         r->at.epoch++;
-        r->at.step = r->at.pictures = r->at.top1 = r->at.top5 = 0;
+        r->at.step = r->at.pictures = r->at.top1 = r->at.top5 = r->at.unlabelled = 0;
         r->at.loss = 0.0;
         status = hr_journal_add(t->journal, &p); /* what the state is ahead of must be told */
     }
@@ -291,7 +294,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
     hr_model_unref(model);
     hr_model_unref(average);
     HR_TRY(status);
-    watch_guessing(t, p.loss);
+    if (!r->distill)
+        watch_guessing(t, p.loss);
     return tell(t, &p) ? HR_OK : stopped(t);
 }
 

@@ -5,6 +5,7 @@
 #define HR_TRAIN_TRAINER_H
 
 #include "train/augment.h"
+#include "train/distill.h"
 #include "train/factors.h"
 #include "train/loss.h"
 #include "train/optim.h"
@@ -37,8 +38,9 @@ struct hr_train_options {
     struct hr_factor_options factors;
     double average; /* decay of the averaged weights (EMA); 0: there are none */
     double smoothing;
-    const char *class_weights; /* hr_factors_of_classes's, or NULL */
-    bool crop;                 /* random crops, else the recipe's */
+    const char *class_weights;         /* hr_factors_of_classes's, or NULL */
+    struct hr_distill_options distill; /* teacher NULL: none */
+    bool crop;                         /* random crops, else the recipe's */
     double least_area, flip;
     struct hr_augment_chain augment; /* on top of them */
     double held_back;    /* share of the training pictures that validate, without `validation` */

@@ -220,7 +220,7 @@ static void test_keys_that_are_refused(void **state)
     check_config("Global: {epochs: 3}", "Global.epochs.x=2", false,
                  "-o Global.epochs.x=2: 'x' is below a single value");
     check_config("Loss: {Train: [{DMLLoss: {weight: 1}}]}", NULL, false,
-                 "f.yaml:1: the loss 'DMLLoss' is not known: CELoss is");
+                 "f.yaml:1: the loss 'DMLLoss' is not known: one CELoss is, or Distillation...");
     check_config("[1]", NULL, false, "f.yaml:1: a configuration is a map of sections");
 }
 
@@ -266,7 +266,7 @@ static void test_operations(void **state)
 {
     (void)state;
     check_config(TRAIN_OPS("RandCropImage: {size: 160, scale: [0.2, 1.0]}, RandFlipImage: "), NULL,
-                 false, "size=160@1 least-area=0.2@1 flip=0.5@1 ");
+                 false, "size=160@1 augment=crop:area=0.2,most=1.0@1 flip=0.5@1 ");
     check_config(TRAIN_OPS("ResizeImage: {size: 32}, ToCHWImage: "), NULL, false,
                  "resize-short=0@1 size=32@1 whole=1@1 flip=0@1 ");
     check_config(EVAL_OPS("CropImage: {size: [320, 240]}"), NULL, true, "size=240x320@1 ");
@@ -278,11 +278,75 @@ static void test_operations(void **state)
     check_config(EVAL_OPS("CropImage: {sise: 3}"), NULL, true,
                  "f.yaml:1: CropImage has no 'sise': did you mean 'size'?");
     check_config(EVAL_OPS("NormalizeImage: {scale: system('x')}"), NULL, true,
-                 "f.yaml:1: 'system('x')' is no number");
+                 "f.yaml:1: a number is wanted, not 'system('x')'");
     check_config(TRAIN_OPS("RandCropImage: {size: 8}"),
                  "DataLoader.Train.dataset.transform_ops.0."
                  "RandCropImage.size=9",
                  false, "size=9@0 flip=0@1 ");
+}
+
+#define BATCH_OPS(ops)                                                                          \
+    "DataLoader: {Train: {dataset: {transform_ops: [RandCropImage: {size: 8}, AutoAugment: ], " \
+    "batch_transform_ops: [" ops "]}}}"
+
+static void test_augmentations(void **state)
+{
+    (void)state;
+    check_config(TRAIN_OPS("RandCropImage: {size: 8}, TimmAutoAugment: {prob: 0.5, config_str: "
+                           "rand-m9-mstd0.5-inc1, interpolation: bicubic, img_size: 224}, "
+                           "RandomErasing: {EPSILON: 0.25, sl: 0.02, sh: 1.0/3.0, r1: 0.3, "
+                           "attempt: 10, use_log_aspect: True, mode: pixel}"),
+                 NULL, false,
+                 "size=8@1 augment=timm:rand-m9-mstd0.5-inc1,p=0.5,filter=bicubic;erasing:p=0.25,"
+                 "least=0.02,most=0.3333333333333333,aspect=0.3,tries=10.0,log=1.0,mode=pixel@1 "
+                 "flip=0@1 ");
+    check_config(
+        TRAIN_OPS("RandomResizedCrop: {size: 8, ratio: [0.5, 2]}, RandomHorizontalFlip: "
+                  "{prob: 0.3}, RandAugment: {num_layers: 2, magnitude: 9}, HideAndSeek: "),
+        NULL, false,
+        "size=8@1 augment=resizedcrop:low=0.5,high=2.0;flip:p=0.3;randaugment:n=2.0,m=9.0;"
+        "hide@1 flip=0@1 ");
+    check_config(BATCH_OPS("MixupOperator: {alpha: 0.2}"), NULL, false,
+                 "size=8@1 augment=autoaugment;mixup:alpha=0.2@1 flip=0@1 ");
+    check_config(BATCH_OPS("OpSampler: {MixupOperator: {alpha: 0.8, prob: 0.5}, CutmixOperator: "
+                           "{alpha: 1.0, prob: 0.5}}"),
+                 NULL, false,
+                 "size=8@1 augment=autoaugment;mixup:alpha=0.8,p=0.5;cutmix:alpha=1.0,p=0.5@1 "
+                 "flip=0@1 ");
+    check_config(BATCH_OPS("MixUpOperator: {alpha: 0.2}"), NULL, false,
+                 "f.yaml:1: the operation 'MixUpOperator' is not known: did you mean "
+                 "'MixupOperator'?");
+    check_config(BATCH_OPS("OpSampler: {MixupOperator: {alfa: 0.2}}"), NULL, false,
+                 "f.yaml:1: MixupOperator has no 'alfa': did you mean 'alpha'?");
+}
+
+#define MODELS(teacher, student)                                                            \
+    "Arch: {name: DistillationModel, freeze_params_list: [True, False], infer_model_name: " \
+    "Student, models: [{Teacher: {" teacher "}}, {Student: {" student "}}]}\n"
+#define LOSSES(losses) "Loss: {Train: [" losses "]}"
+
+static void test_distillation(void **state)
+{
+    (void)state;
+    check_config(MODELS("name: HRNet_W48_C, class_num: 1000, pretrained: True, use_ssld: True",
+                        "name: HRNet_W18_C, class_num: 1000, pretrained: False")
+                     LOSSES("DistillationDMLLoss: {weight: 1.0, model_name_pairs: [[Student, "
+                            "Teacher]]}"),
+                 NULL, false,
+                 "teacher=HRNet_W48_C_ssld@1 arch=HRNet_W18_C@1 classes=1000@1 "
+                 "teacher-norms=batch@1 distill=dml:weight=1.0@2 ");
+    check_config(
+        LOSSES("DistillationGTCELoss: {weight: 0.5, epsilon: 0.1, model_names: [Student]}, "
+               "DistillationKLDivLoss: {weight: 2, temperature: 4}"),
+        NULL, false, "smoothing=0.1@1 distill=kl:labels=0.5,weight=2,temperature=4@1 ");
+    check_config(LOSSES("DistillationCELoss: {weight: 1.0}, DistillationDMLLoss: {weight: 1}"),
+                 NULL, false,
+                 "f.yaml:1: one of DistillationDMLLoss, DistillationKLDivLoss and "
+                 "DistillationCELoss is possible, and DistillationGTCELoss");
+    check_config(MODELS("name: A", "nam: B"), NULL, false,
+                 "f.yaml:1: the network has no 'nam': did you mean 'name'?");
+    check_config("Arch: {freeze_params_list: [False, False]}", NULL, false,
+                 "f.yaml:1: it can only be [True, False] here");
 }
 
 /* The whole of a real file, with every allocation failing once. */
@@ -330,6 +394,8 @@ int main(void)
         cmocka_unit_test(test_keys_that_are_refused),
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_augmentations),
+        cmocka_unit_test(test_distillation),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
