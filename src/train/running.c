@@ -312,14 +312,26 @@ static void fill_random(struct hr_running *r, size_t i)
                                     : (float)(hr_random_between(&random, -1.0, 1.0) / sqrt(inputs));
 }
 
-static enum hr_status load_weights(struct hr_running *r)
+/* The file's weights; *fresh: without its classifier, because it has another or none, or is not to
+ * keep it. */
+static enum hr_status load_weights(struct hr_running *r, bool *fresh)
 {
-    const struct hr_model_options options = { .architecture = r->row->name,
-                                              .classes = r->train.class_count,
-                                              .replace_head = true };
+    struct hr_model_options options = { .architecture = r->row->name };
+    const int classes = r->train.class_count;
     struct hr_model *model = NULL;
-    HR_TRY(hr_model_open(&model, r->options->weights, &options));
-    const enum hr_status status = hr_tape_load(r->tape, hr_model_weights(model), r->params);
+    enum hr_status status = HR_OK;
+    *fresh = r->options->replace_head ||
+             hr_model_open(&model, r->options->weights, &options) != HR_OK ||
+             hr_model_classes(model) != classes || hr_model_head_untrained(model);
+    if (*fresh) {
+        hr_model_unref(model);
+        model = NULL;
+        options.classes = classes;
+        options.replace_head = true;
+        status = hr_model_open(&model, r->options->weights, &options);
+    }
+    if (status == HR_OK)
+        status = hr_tape_load(r->tape, hr_model_weights(model), r->params);
     hr_model_unref(model);
     return status;
 }
@@ -327,11 +339,11 @@ static enum hr_status load_weights(struct hr_running *r)
 static enum hr_status start_weights(struct hr_running *r)
 {
     const bool from_file = r->options->weights != NULL;
+    bool fresh = true;
     if (from_file)
-        HR_TRY(load_weights(r));
+        HR_TRY(load_weights(r, &fresh));
     for (size_t i = 0; i < hr_tape_param_count(r->tape); i++)
-        if (!from_file ||
-            (r->options->replace_head && hr_text_starts(hr_tape_param(r->tape, i)->name, "fc.")))
+        if (!from_file || (fresh && hr_text_starts(hr_tape_param(r->tape, i)->name, "fc.")))
             fill_random(r, i);
     if (r->average)
         memcpy(r->average, r->params, hr_tape_floats(r->tape) * sizeof *r->params);
