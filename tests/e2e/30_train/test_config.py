@@ -95,7 +95,7 @@ def test_a_run_by_file_is_the_run_by_flags(data, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "epoch 2/2" in result.stdout
     flags = ["-a", "hrnet_w18_small", "-e", "2", "-b", "8", "--lr", "0.02", "--size", "32",
-             "--least-area", "0.5", "--resize-short", "37", "--schedule",
+             "--augment", "crop:area=0.5,most=1.0", "--resize-short", "37", "--schedule",
              "piecewise:paddle,at=30/60/90,values=0.1/0.01/0.001/0.0001", "--loaders", "1"]
     again = run("train", data / "train.txt", "--val", data / "val.txt", "--root", data, "-o",
                 tmp_path / "b", *flags)
