@@ -11,6 +11,7 @@
 #include "exchange/onnx_write.h"
 #include "exchange/open.h"
 #include "exchange/program.h"
+#include "exchange/serving.h"
 
 #define MOST_ERROR      1e-4 /* of the largest logit */
 #define MOST_ERROR_HALF 2e-2 /* with weights of 11 bits */
@@ -165,6 +166,67 @@ static enum hr_status export_program(struct hr_model *model, const char *path,
     return status;
 }
 
+/* ---- Paddle Serving ------------------------------------------------------------------------ */
+
+static enum hr_status write_config(const struct hr_program *program, const char *folder,
+                                   const char *name, bool text)
+{
+    struct hr_text path = { 0 };
+    struct hr_replace file = { 0 };
+    hr_text_printf(&path, "%s/%s", folder, name);
+    enum hr_status status = path.status;
+    if (status == HR_OK)
+        status = hr_replace_begin(&file, path.data);
+    if (status == HR_OK)
+        status = hr_serving_write(program, text, file.file, path.data);
+    if (status == HR_OK)
+        status = hr_replace_commit(&file);
+    hr_replace_abort(&file);
+    hr_text_fini(&path);
+    return status;
+}
+
+static enum hr_status write_configs(const struct hr_model *model, const char *server,
+                                    const char *client, const struct hr_program_options *o)
+{
+    struct hr_program program = { 0 };
+    enum hr_status status = hr_program_of(&program, model, o);
+    if (status == HR_OK)
+        status = write_config(&program, server, "serving_server_conf.prototxt", true);
+    if (status == HR_OK)
+        status = write_config(&program, server, "serving_server_conf.stream.prototxt", false);
+    if (status == HR_OK)
+        status = write_config(&program, client, "serving_client_conf.prototxt", true);
+    if (status == HR_OK)
+        status = write_config(&program, client, "serving_client_conf.stream.prototxt", false);
+    hr_program_fini(&program);
+    return status;
+}
+
+static enum hr_status export_serving(struct hr_model *model, const char *path,
+                                     const struct hr_program_options *o,
+                                     struct hrnet_export_report *report)
+{
+    struct hr_text server = { 0 }, client = { 0 }, prefix = { 0 };
+    hr_text_printf(&server, "%s_serving", path);
+    hr_text_printf(&client, "%s_client", path);
+    hr_text_printf(&prefix, "%s_serving/inference", path);
+    enum hr_status status =
+        server.status == HR_OK && client.status == HR_OK ? prefix.status : HR_E_MEMORY;
+    if (status == HR_OK)
+        status = hr_os_make_folders(server.data);
+    if (status == HR_OK)
+        status = hr_os_make_folders(client.data);
+    if (status == HR_OK)
+        status = export_program(model, prefix.data, o, report);
+    if (status == HR_OK)
+        status = write_configs(model, server.data, client.data, o);
+    hr_text_fini(&server);
+    hr_text_fini(&client);
+    hr_text_fini(&prefix);
+    return status;
+}
+
 /* ---- Either -------------------------------------------------------------------------------- */
 
 static enum hr_status export_model(struct hr_model *model, const char *path,
@@ -195,7 +257,8 @@ static enum hr_status export_model(struct hr_model *model, const char *path,
                                                 .height = height,
                                                 .width = width,
                                                 .result = (enum hr_result)o->result };
-    return export_program(model, path, &program, report);
+    return o->format == HRNET_EXPORT_PADDLE_SERVING ? export_serving(model, path, &program, report)
+                                                    : export_program(model, path, &program, report);
 }
 
 hrnet_status hrnet_model_export(hrnet_model *model, const char *path,
@@ -214,8 +277,8 @@ hrnet_status hrnet_model_export(hrnet_model *model, const char *path,
     }
     if ((unsigned)o.result > HRNET_RESULT_SIGMOID)
         return hr_api_out_of_range("result", (size_t)o.result, HRNET_RESULT_SIGMOID + 1);
-    if ((unsigned)o.format > HRNET_EXPORT_PADDLE_PIR)
-        return hr_api_out_of_range("format", (size_t)o.format, HRNET_EXPORT_PADDLE_PIR + 1);
+    if ((unsigned)o.format > HRNET_EXPORT_PADDLE_SERVING)
+        return hr_api_out_of_range("format", (size_t)o.format, HRNET_EXPORT_PADDLE_SERVING + 1);
     enum hr_status status = export_model(model->model, path, &o, &done);
     if (status == HR_OK && report)
         *report = done;

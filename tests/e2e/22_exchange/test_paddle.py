@@ -152,3 +152,60 @@ def test_what_cannot_be_written_is_said(folder, tmp_path):
     graph = TESTS / "fuzz" / "corpus" / "onnx" / "squeeze.onnx"
     bad(3, "a bias of its own is written to ONNX only", "export", graph, "-o", tmp_path / "x.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def fields(data):
+    """(number, value) of a message without groups and fixed types."""
+    out, at = [], 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        tag = number()
+        value = number()
+        if tag & 7 == 2:
+            value, at = data[at:at + value], at + value
+        out.append((tag >> 3, value))
+    return out
+
+
+def test_folders_for_paddle_serving(folder, tmp_path):
+    told = good("export", folder / "w.safetensors", "--serving", "-o", tmp_path / "w18", "--size", "64x96")
+    assert "Paddle Serving, softmax" in told
+    server, client = tmp_path / "w18_serving", tmp_path / "w18_client"
+    assert sorted(f.name for f in server.iterdir()) == [
+        "inference.pdiparams", "inference.pdmodel", "serving_server_conf.prototxt",
+        "serving_server_conf.stream.prototxt"]
+    assert sorted(f.name for f in client.iterdir()) == [
+        "serving_client_conf.prototxt", "serving_client_conf.stream.prototxt"]
+    text = (server / "serving_server_conf.prototxt").read_text()
+    name = text.split("fetch_var")[1].split('"')[1]
+    assert name.encode() in (server / "inference.pdmodel").read_bytes()
+    assert text == (
+        'feed_var {\n  name: "x"\n  alias_name: "inputs"\n  is_lod_tensor: false\n  feed_type: 1\n  shape: 3\n'
+        '  shape: 64\n  shape: 96\n}\nfetch_var {\n  name: "%s"\n  alias_name: "prediction"\n'
+        '  is_lod_tensor: false\n  fetch_type: 1\n  shape: 10\n}\n' % name)
+    assert (client / "serving_client_conf.prototxt").read_text() == text
+    stream = (client / "serving_client_conf.stream.prototxt").read_bytes()
+    assert stream == (server / "serving_server_conf.stream.prototxt").read_bytes()
+    (two, feed), (three, fetch) = fields(stream)
+    assert (two, three) == (2, 3)
+    assert fields(feed) == [(1, b"x"), (2, b"inputs"), (3, 0), (4, 1), (5, 3), (5, 64), (5, 96)]
+    assert fields(fetch) == [(1, name.encode()), (2, b"prediction"), (3, 0), (4, 1), (5, 10)]
+    x = np.random.default_rng(3).normal(size=(1, 3, 64, 96)).astype(np.float32)
+    assert np.abs(logits(server, x, tmp_path) - logits(folder / "w.safetensors", x, tmp_path)).max() < 1e-3
+    bad(4, "exists", "export", folder / "w.safetensors", "--serving", "-o", tmp_path / "w18")
+    good("export", folder / "w.safetensors", "--serving", "-o", tmp_path / "w18", "--force", "--free-size",
+         "--result", "logits")
+    text = (server / "serving_server_conf.prototxt").read_text()
+    assert text.count("shape:") == 2 and "  shape: 3\n" in text
+    bad(2, "prefix", "export", folder / "w.safetensors", "--serving", "-o", tmp_path / "w18.onnx")
