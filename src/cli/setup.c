@@ -176,7 +176,10 @@ static hrnet_status open_model(hrnet_model **out, const char *name, bool synthet
 {
     struct hrnet_recipe recipe;
     hrnet_model *first = NULL;
+    if (hr_setup_recipe_given(args))
+        hrnet_set_log(NULL, NULL); /* what there is to say is said the second time */
     hrnet_status status = open_one(&first, name, synthetic, options);
+    hr_setup_log();
     if (status != HRNET_OK || !hr_setup_recipe_given(args)) {
         *out = first;
         return status;

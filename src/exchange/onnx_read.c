@@ -171,7 +171,8 @@ static enum hr_status keep_memory(struct hr_store *weights, struct hr_message_me
         HR_TRY(hr_store_take_block(weights, memory->blocks[memory->count - 1]));
         memory->count--;
     }
-    hr_store_take_map(weights, &tensors->external);
+    for (size_t i = 0; i < tensors->file_count; i++)
+        HR_TRY(hr_store_take_map(weights, &tensors->files[i].map));
     return HR_OK;
 }
 

@@ -15,9 +15,13 @@
 
 void hr_onnx_tensors_fini(struct hr_onnx_tensors *tensors)
 {
-    hr_map_close(&tensors->external);
-    hr_mem_free(tensors->external_name);
-    tensors->external_name = NULL;
+    for (size_t i = 0; i < tensors->file_count; i++) {
+        hr_map_close(&tensors->files[i].map);
+        hr_mem_free(tensors->files[i].path);
+    }
+    hr_mem_free(tensors->files);
+    tensors->files = NULL;
+    tensors->file_count = 0;
 }
 
 /* TensorProto.DataType */
@@ -78,10 +82,10 @@ static enum hr_status entry_number(const Hr__OnnxTensor *from, const char *key, 
 }
 
 /* The file must lie in the model's folder when every link is followed, too. */
-static enum hr_status confined(const char *folder, const char *location, char path[PATH_MAX])
+static enum hr_status confined(const char *folder, const char *location, char real[PATH_MAX])
 {
-    char inside[PATH_MAX], real[PATH_MAX];
-    const int size = snprintf(path, PATH_MAX, "%s/%s", folder, location);
+    char inside[PATH_MAX], path[PATH_MAX];
+    const int size = snprintf(path, sizeof path, "%s/%s", folder, location);
     if (location[0] == '/' || size < 0 || size >= PATH_MAX || !realpath(folder, inside))
         return hr_fail(HR_E_UNSUPPORTED, "its external data '%.200s' lies outside the folder",
                        location);
@@ -96,37 +100,51 @@ static enum hr_status confined(const char *folder, const char *location, char pa
     return HR_OK;
 }
 
-static enum hr_status open_external(struct hr_onnx_tensors *tensors, const char *location)
+static enum hr_status add_external(struct hr_onnx_tensors *tensors, const char *path)
+{
+    HR_TRY(hr_mem_grow((void **)&tensors->files, &tensors->file_capacity, tensors->file_count + 1,
+                       sizeof *tensors->files));
+    struct hr_onnx_external file = { .path = hr_mem_strdup(path) };
+    const enum hr_status status = file.path ? hr_map_open(&file.map, path) : HR_E_MEMORY;
+    if (status == HR_OK)
+        tensors->files[tensors->file_count++] = file;
+    else
+        hr_mem_free(file.path);
+    return status;
+}
+
+static enum hr_status open_external(struct hr_onnx_tensors *tensors, const char *location,
+                                    const struct hr_map **out)
 {
     char path[PATH_MAX];
-    if (tensors->external_name && strcmp(tensors->external_name, location) == 0)
-        return HR_OK;
-    if (tensors->external_name)
-        return hr_fail(HR_E_UNSUPPORTED, "external data in more than one file is not supported: "
-                                         "write the model into one");
+    size_t i = 0;
     if (!tensors->folder)
         return hr_fail(HR_E_UNSUPPORTED, "a model in memory has no external data");
     HR_TRY(confined(tensors->folder, location, path));
-    HR_TRY(hr_map_open(&tensors->external, path));
-    tensors->external_name = hr_mem_strdup(location);
-    return tensors->external_name ? HR_OK : HR_E_MEMORY;
+    while (i < tensors->file_count && strcmp(tensors->files[i].path, path) != 0)
+        i++;
+    if (i == tensors->file_count)
+        HR_TRY(add_external(tensors, path));
+    *out = &tensors->files[i].map;
+    return HR_OK;
 }
 
 static enum hr_status external_bytes(struct hr_span *out, struct hr_onnx_tensors *tensors,
                                      const Hr__OnnxTensor *from)
 {
     const char *location = entry(from, "location");
+    const struct hr_map *file;
     size_t offset, length;
     if (!location || !location[0])
         return hr_fail(HR_E_FORMAT, "its external data has no location");
-    HR_TRY(open_external(tensors, location));
-    const size_t have = tensors->external.size;
+    HR_TRY(open_external(tensors, location, &file));
+    const size_t have = file->size;
     HR_TRY(entry_number(from, "offset", 0, &offset));
     HR_TRY(entry_number(from, "length", offset < have ? have - offset : 0, &length));
     if (offset > have || length > have - offset)
         return hr_fail(HR_E_FORMAT, "bytes %zu to %zu of '%.200s' are wanted, which has %zu",
                        offset, offset + length, location, have);
-    *out = (struct hr_span){ tensors->external.data + offset, length };
+    *out = (struct hr_span){ file->data + offset, length };
     return HR_OK;
 }
 

@@ -12,8 +12,11 @@ struct Hr__OnnxTensor; /* wire/onnx.pb-c.h */
 struct hr_onnx_tensors {
     struct hr_message_memory *memory; /* of the message, and of what is made for it */
     const char *folder;               /* of external data; NULL: there may be none */
-    struct hr_map external;           /* the one file of it */
-    char *external_name;
+    struct hr_onnx_external {
+        char *path; /* every link followed: a file has one */
+        struct hr_map map;
+    } * files;
+    size_t file_count, file_capacity;
 };
 void hr_onnx_tensors_fini(struct hr_onnx_tensors *tensors);
 

@@ -56,18 +56,34 @@ static enum hr_status settle_recipe(struct hr_store *weights, const struct hr_fo
 
 /* ---- Opening ------------------------------------------------------------------------------- */
 
+/* A wrong guess shows in no shape, only in answers. */
+static void tell_recipe(const char *name, const struct hr_recipe *r)
+{
+    static const char *const resizes[] = { "opencv", "pillow", "pillow-bicubic" };
+    hr_log(HR_LOG_INFO,
+           "%s: nothing in the file says how pictures are prepared: recipe '%s' is assumed (%s "
+           "resize, short side %d, crop %dx%d, mean %.6g,%.6g,%.6g); --recipe, --mean and the like "
+           "change it, `hrnet convert` keeps it",
+           name, r->name, resizes[r->resize], r->resize_short, r->crop_height, r->crop_width,
+           (double)r->mean[0], (double)r->mean[1], (double)r->mean[2]);
+}
+
 /* Takes graph and weights whatever happens. */
 static enum hr_status from_graph(struct hr_model **out, struct hr_graph *graph,
                                  struct hr_store *weights, const struct hr_foreign *is,
                                  const char *name, const struct hr_model_options *options)
 {
-    const enum hr_status status = settle_recipe(weights, is);
+    const bool told = hr_store_meta(weights, "hrnet.recipe") || (options && options->recipe);
+    enum hr_status status = settle_recipe(weights, is);
     if (status != HR_OK) {
         hr_graph_destroy(graph);
         hr_store_destroy(weights);
         return hr_fail_context(status, "%s", name);
     }
-    return hr_model_from_graph(out, graph, weights, name, options);
+    status = hr_model_from_graph(out, graph, weights, name, options);
+    if (status == HR_OK && !told)
+        tell_recipe(name, hr_model_recipe(*out));
+    return status;
 }
 
 static enum hr_status from_onnx(struct hr_model **out, const void *data, size_t size,
@@ -184,7 +200,13 @@ enum hr_status hr_exchange_open_program(struct hr_model **out, const char *progr
     enum hr_status status = read_program(&graph, &weights, &is, program, pir, &map, params);
     if (status == HR_OK) {
         is.recipe = "opencv-deploy"; /* that of PaddleClas's deployment */
-        hr_store_take_map(weights, &map);
+        status = hr_store_take_map(weights, &map);
+        if (status != HR_OK) {
+            hr_graph_destroy(graph);
+            hr_store_destroy(weights);
+        }
+    }
+    if (status == HR_OK) {
         hr_store_set_format(weights, pir ? HR_FORMAT_PADDLE_PIR : HR_FORMAT_PADDLE_PROGRAM);
         status = from_graph(out, graph, weights, &is, program, options);
     } else if (status != HR_E_MEMORY) {

@@ -27,7 +27,8 @@ struct hr_store {
     size_t meta_count, meta_capacity;
     void **blocks;
     size_t block_count, block_capacity;
-    struct hr_map map;
+    struct hr_map *maps;
+    size_t map_count, map_capacity;
     enum hr_format format;
 };
 
@@ -75,7 +76,9 @@ void hr_store_destroy(struct hr_store *store)
     hr_index_fini(&store->names);
     hr_mem_free(store->metas);
     hr_mem_free(store->blocks);
-    hr_map_close(&store->map);
+    for (size_t i = 0; i < store->map_count; i++)
+        hr_map_close(&store->maps[i]);
+    hr_mem_free(store->maps);
     hr_mem_free(store);
 }
 
@@ -162,21 +165,26 @@ enum hr_status hr_unpack(struct hr_unpacking *u, const struct hr_zip_entry *entr
     return HR_OK;
 }
 
-void hr_store_take_map(struct hr_store *store, struct hr_map *map)
+enum hr_status hr_store_take_map(struct hr_store *store, struct hr_map *map)
 {
-    hr_map_close(&store->map);
-    store->map = *map;
+    HR_TRY(hr_mem_grow((void **)&store->maps, &store->map_capacity, store->map_count + 1,
+                       sizeof *store->maps));
+    store->maps[store->map_count++] = *map;
     *map = (struct hr_map){ 0 };
+    return HR_OK;
 }
 
 enum hr_status hr_store_take_memory(struct hr_store *to, struct hr_store *from)
 {
     HR_TRY(hr_mem_grow((void **)&to->blocks, &to->block_capacity,
                        to->block_count + from->block_count, sizeof *to->blocks));
+    HR_TRY(hr_mem_grow((void **)&to->maps, &to->map_capacity, to->map_count + from->map_count,
+                       sizeof *to->maps));
     for (size_t i = 0; i < from->block_count; i++)
         to->blocks[to->block_count++] = from->blocks[i];
-    from->block_count = 0;
-    hr_store_take_map(to, &from->map);
+    for (size_t i = 0; i < from->map_count; i++)
+        to->maps[to->map_count++] = from->maps[i];
+    from->block_count = from->map_count = 0;
     return HR_OK;
 }
 
@@ -217,10 +225,12 @@ void hr_store_forget(const struct hr_store *store, const struct hr_tensor *tenso
         return;
     /* Only a mapping can be read again; a permuted view covers the same bytes as its original. */
     const size_t bytes = elements * hr_dtype_bytes(tensor->dtype);
-    const uint8_t *const end = store->map.data + store->map.size;
-    if (store->map.size > 0 && data >= store->map.data && data < end &&
-        bytes <= (size_t)(end - data))
-        hr_map_forget(data, bytes);
+    for (size_t i = 0; i < store->map_count; i++) {
+        const struct hr_map *map = &store->maps[i];
+        const uint8_t *const end = map->data + map->size;
+        if (data >= map->data && data < end && bytes <= (size_t)(end - data))
+            hr_map_forget(data, bytes);
+    }
 }
 
 /* ---- Metadata ---- */
@@ -349,11 +359,14 @@ enum hr_status hr_store_open(struct hr_store **out, const char *path)
     struct hr_map map = { 0 };
     struct hr_store *store = NULL;
     HR_TRY(hr_map_open(&map, path));
-    const enum hr_status status = hr_store_open_memory(&store, map.data, map.size, path);
+    enum hr_status status = hr_store_open_memory(&store, map.data, map.size, path);
+    if (status == HR_OK)
+        status = hr_store_take_map(store, &map);
     if (status == HR_OK) {
-        hr_store_take_map(store, &map);
         *out = store;
+        store = NULL;
     }
+    hr_store_destroy(store); /* its views first, then what they look at */
     hr_map_close(&map);
     return status;
 }

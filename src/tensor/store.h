@@ -49,10 +49,10 @@ enum hr_status hr_store_add_owned(struct hr_store *store, const char *name, enum
 enum hr_status hr_store_alloc(struct hr_store *store, size_t bytes, void **block) HR_WARN_UNUSED;
 /* Gives the store a block (of hr_mem_alloc) or a mapping to free when it dies. */
 enum hr_status hr_store_take_block(struct hr_store *store, void *block) HR_WARN_UNUSED;
-void hr_store_take_map(struct hr_store *store, struct hr_map *map); /* at most one */
+enum hr_status hr_store_take_map(struct hr_store *store, struct hr_map *map) HR_WARN_UNUSED;
 
-/* Moves the mapping and all blocks of `from` to `to`, which must have no mapping; afterwards `from`
- * may only be destroyed.  Its tensors' bytes live on as views of `to`. */
+/* Moves all mappings and blocks of `from` to `to`; afterwards `from` may only be destroyed.  Its
+ * tensors' bytes live on as views of `to`. */
 enum hr_status hr_store_take_memory(struct hr_store *to, struct hr_store *from) HR_WARN_UNUSED;
 
 size_t hr_store_count(const struct hr_store *store);

@@ -283,7 +283,8 @@ static void what_cannot_be_is_refused(void **state)
 
 /* ---- External data ---- */
 
-static void make_external(const char *path, const char *location)
+/* `other`: of a second initializer, or NULL. */
+static void make_external(const char *path, const char *location, const char *other)
 {
     static Hr__OnnxEntry where = HR__ONNX_ENTRY__INIT, *entries[] = { &where };
     struct file f = corpus("plain.onnx");
@@ -297,6 +298,17 @@ static void make_external(const char *path, const char *location)
     t->data_location = 1;
     t->n_external_data = 1;
     t->external_data = entries;
+    if (other) {
+        static Hr__OnnxEntry there = HR__ONNX_ENTRY__INIT, *others[] = { &there };
+        Hr__OnnxTensor *u = m->graph->initializer[1];
+        there.key = where.key;
+        there.value = (char *)(uintptr_t)other;
+        u->has_raw_data = 0;
+        u->has_data_location = 1;
+        u->data_location = 1;
+        u->n_external_data = 1;
+        u->external_data = others;
+    }
     const size_t size = hr__onnx_model__get_packed_size(m);
     uint8_t *bytes = malloc(size);
     FILE *file = fopen(path, "wb");
@@ -318,9 +330,27 @@ static void write_zeros(const char *path, size_t size)
     fclose(file);
 }
 
+/* Touches every byte: a mapping that is gone would end the test. */
+static void read_all(const struct hr_store *store)
+{
+    for (size_t i = 0; i < hr_store_count(store); i++) {
+        const struct hr_tensor *t = hr_store_tensor(store, i);
+        size_t elements;
+        double sum = 0;
+        assert_int_equal(hr_shape_elements(&t->shape, &elements), HR_OK);
+        float *values = malloc(elements * sizeof *values);
+        assert_non_null(values);
+        hr_tensor_to_f32(values, t);
+        for (size_t k = 0; k < elements; k++)
+            sum += (double)values[k];
+        assert_true(sum == sum);
+        free(values);
+    }
+}
+
 static void external_data_stay_in_their_folder(void **state)
 {
-    char folder[] = "/tmp/hrnet_onnx_XXXXXX", path[128], data[128], link[128];
+    char folder[] = "/tmp/hrnet_onnx_XXXXXX", path[128], data[128], other[128], link[128];
     struct hr_model *model = NULL;
     (void)state;
     assert_non_null(mkdtemp(folder));
@@ -336,7 +366,7 @@ static void external_data_stay_in_their_folder(void **state)
                   { "../../etc/passwd", "lies outside the model's folder" },
                   { "m.data", "does not take the 8 bytes given" } };
     for (size_t i = 0; i < HR_COUNT(cases); i++) {
-        make_external(path, cases[i].location);
+        make_external(path, cases[i].location, NULL);
         write_zeros(data, 8);
         assert_int_not_equal(hr_exchange_open(&model, path, NULL), HR_OK);
         if (!strstr(hr_last_message(), cases[i].says))
@@ -346,6 +376,22 @@ static void external_data_stay_in_their_folder(void **state)
     if (hr_exchange_open(&model, path, NULL) != HR_OK)
         fail_msg("%s", hr_last_message());
     hr_model_unref(model);
+    /* A second file, and the first once more by another name. */
+    snprintf(other, sizeof other, "%s/n.data", folder);
+    write_zeros(other, 16);
+    for (int i = 0; i < 2; i++) {
+        make_external(path, "m.data", i ? "./n.data" : "n.data");
+        if (hr_exchange_open(&model, path, NULL) != HR_OK)
+            fail_msg("%s", hr_last_message());
+        unlink(other); /* the model holds what it needs */
+        read_all(hr_model_weights(model));
+        hr_model_unref(model);
+        write_zeros(other, 16);
+    }
+    make_external(path, "m.data", "./m.data");
+    assert_int_not_equal(hr_exchange_open(&model, path, NULL), HR_OK);
+    assert_non_null(strstr(hr_last_message(), "does not take the 432 bytes given"));
+    unlink(other);
     unlink(path);
     unlink(data);
     unlink(link);

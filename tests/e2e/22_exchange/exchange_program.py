@@ -8,6 +8,7 @@ import numpy as np
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
 TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
+ASSUMED = "nothing in the file says how pictures are prepared"
 
 
 def run(*args):
@@ -25,7 +26,8 @@ def bad(code, word, *args):
     result = run(*args)
     assert result.returncode == code, (result.returncode, result.stderr)
     assert word in result.stderr, result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    errors = [line for line in result.stderr.strip().splitlines() if ASSUMED not in line]
+    assert len(errors) == 1, result.stderr
 
 
 def logits(model, x, folder):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from exchange_program import TESTS, bad, good, logits, run
+from exchange_program import ASSUMED, TESTS, bad, good, logits, run
 
 CAT = TESTS / "data" / "pictures" / "cat_420.jpg"
 
@@ -111,3 +111,15 @@ def test_diff_says_where_models_part(folder):
     report = json.loads(run("diff", a, folder / "v2.safetensors", "--json").stdout)
     assert not report["same_answers"] and report["differences"][0]["kind"] == "weights"
     bad(3, "no such file", "diff", a, folder / "none")
+
+
+def test_an_assumed_recipe_is_told_once(tmp_path):
+    graph = TESTS / "fuzz" / "corpus" / "onnx" / "plain.onnx"
+    first = run("export", graph, "-o", tmp_path / "x.onnx", "--force")
+    assert first.returncode == 0, first.stderr
+    line, = first.stderr.splitlines()
+    assert ASSUMED in line and "recipe 'opencv' is assumed" in line and "--recipe" in line
+    assert run("info", tmp_path / "x.onnx").stderr == ""  # what was written says it
+    for form in (("--recipe", "pillow"), ("--mean", "0,0,0")):
+        given = run("export", graph, "-o", tmp_path / "y.onnx", "--force", *form)
+        assert given.returncode == 0 and given.stderr == "", given.stderr
