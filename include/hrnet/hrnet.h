@@ -207,7 +207,7 @@ typedef enum hrnet_result {
 } hrnet_result;
 typedef enum hrnet_export_format {
     HRNET_EXPORT_ONNX = 0,
-    HRNET_EXPORT_PADDLE = 1,    /**< PATH.pdmodel and PATH.pdiparams */
+    HRNET_EXPORT_PADDLE = 1,        /**< PATH.pdmodel and PATH.pdiparams */
     HRNET_EXPORT_PADDLE_PIR = 2,    /**< PATH.json and PATH.pdiparams, of Paddle 3 */
     HRNET_EXPORT_PADDLE_SERVING = 3 /**< folders PATH_serving and PATH_client */
 } hrnet_export_format;

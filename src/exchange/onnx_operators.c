@@ -427,6 +427,70 @@ static enum hr_status read_concat(struct hr_onnx_reader *r, const Hr__OnnxNode *
     return hr_import_constant(r->im, output(n), &joined);
 }
 
+/* A list of whole numbers that the graph computes and that is known. */
+static enum hr_status known_integers(struct hr_onnx_reader *r, const Hr__OnnxNode *n,
+                                     const int64_t *values, int count)
+{
+    struct hr_tensor t = { .dtype = HR_DTYPE_I64, .shape = { 1, { count } } };
+    int64_t *kept = hr_message_block(r->tensors.memory, HR_MAX_RANK * sizeof *kept);
+    if (!kept)
+        return r->tensors.memory->status;
+    memcpy(kept, values, (size_t)count * sizeof *kept);
+    t.data = kept;
+    hr_tensor_set_contiguous(&t);
+    return hr_import_constant(r->im, output(n), &t);
+}
+
+/* Of pooled values, where all but the batch is known: how Paddle2ONNX flattens them. */
+static enum hr_status read_shape(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
+{
+    const struct hr_import_value *x;
+    struct hr_shape shape;
+    HR_TRY(hr_import_find(r->im, input(n, 0), &x));
+    if (x->constant || x->form == HR_FORM_MAP || integer(n, "start", 0) != 0 || attribute(n, "end"))
+        return hr_fail(HR_E_UNSUPPORTED, "only the whole shape of pooled values is known");
+    HR_TRY(hr_import_shape(r->im, input(n, 0), &shape));
+    return known_integers(r, n, shape.dim, shape.rank);
+}
+
+/* The one number of input i, or of the attribute that older files have. */
+static enum hr_status one_integer(struct hr_onnx_reader *r, const Hr__OnnxNode *n, size_t i,
+                                  const char *name, int64_t *out)
+{
+    int64_t all[HR_MAX_RANK];
+    int count = 1;
+    if (has_input(n, i)) {
+        HR_TRY(hr_import_integers(r->im, input(n, i), all, HR_MAX_RANK, &count));
+        *out = count == 1 ? all[0] : *out;
+    } else if (!integers(n, name, out, 1)) {
+        count = 0;
+    }
+    return count == 1 ? HR_OK : bad_attribute(name);
+}
+
+/* A place in a list, from its end if negative. */
+static int64_t place(int64_t at, int count)
+{
+    at = at < 0 ? at + count : at;
+    return at < 0 ? 0 : at > count ? count : at;
+}
+
+static enum hr_status read_slice(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
+{
+    int64_t all[HR_MAX_RANK], first = 0, last = 0, axis = 0, step = 1;
+    int count;
+    HR_TRY(hr_import_integers(r->im, input(n, 0), all, HR_MAX_RANK, &count));
+    HR_TRY(one_integer(r, n, 1, "starts", &first));
+    HR_TRY(one_integer(r, n, 2, "ends", &last));
+    HR_TRY(one_integer(r, n, 3, "axes", &axis));
+    HR_TRY(one_integer(r, n, 4, "steps", &step));
+    first = place(first, count);
+    last = place(last, count);
+    if (axis != 0 || step != 1 || last <= first)
+        return hr_fail(HR_E_UNSUPPORTED, "only a piece of a list of numbers may be cut out");
+    return known_integers(r, n, all + first, (int)(last - first));
+}
+
 static const struct row {
     const char *op;
     enum hr_status (*read)(struct hr_onnx_reader *r, const Hr__OnnxNode *n);
@@ -458,6 +522,8 @@ static const struct row {
     { "Transpose", read_transpose },
     { "Constant", read_constant },
     { "Concat", read_concat },
+    { "Shape", read_shape },
+    { "Slice", read_slice },
 };
 
 static enum hr_status unsupported(const Hr__OnnxNode *n)
