@@ -14,14 +14,16 @@
 
 const float *hr_run_in(const struct hr_run *run, int32_t block)
 {
+    const int64_t *dim = run->plan->input_shape.dim;
     if (block == 0)
-        return run->x;
-    return (const float *)(const void *)(run->arena + run->plan->blocks[block].offset);
+        return run->x + run->image * (size_t)(dim[1] * dim[2] * dim[3]);
+    return hr_run_out(run, block);
 }
 
 float *hr_run_out(const struct hr_run *run, int32_t block)
 {
-    return (float *)(void *)(run->arena + run->plan->blocks[block].offset);
+    const struct hr_block *b = &run->plan->blocks[block];
+    return (float *)(void *)(run->arena + b->offset + run->image * b->image_bytes);
 }
 
 /* Tasks of a step for `rows` independent rows that move `bytes` in all; at least 1. */
@@ -79,7 +81,9 @@ enum hr_status hr_lower_out(struct hr_lowering *l, const char *name, struct hr_v
         !hr_size_mul(&bytes, bytes, sizeof(float)))
         return hr_fail(HR_E_LIMIT, "%s: a value of shape %s is too large", name,
                        hr_shape_str(&v->shape).s);
-    return hr_lower_block(l, name, bytes, &v->block);
+    HR_TRY(hr_lower_block(l, name, bytes, &v->block));
+    l->plan->blocks[v->block].image_bytes = bytes / l->plan->images;
+    return HR_OK;
 }
 
 /* A kernel's name with its instruction set: "sum_avx2". */

@@ -31,9 +31,11 @@ struct hr_plan {
     size_t *wave_first; /* [wave_count + 1]: the steps of wave w are [wave_first[w], wave_first[w +
                            1]) */
     size_t wave_count;
+    size_t turn_count; /* waves, from the first, that images of a batch go through one by one */
     struct hr_plan_memory memory;
 };
 
+#define HR_MAX_TURN 64 /* steps that images go through in turn */
 #define HR_MAX_WAVE 16 /* steps; more only where a network has more branches than any known */
 
 struct hr_lowering {

@@ -12,8 +12,9 @@
 /* One value of a plan.  Alive from the step that writes it to the last that reads it, both
  * included, so what a step reads and what it writes never overlap, but for `onto`. */
 struct hr_block {
-    const char *name; /* of the layer that writes it; borrowed */
-    size_t bytes;     /* 0: lives outside the arena */
+    const char *name;   /* of the layer that writes it; borrowed */
+    size_t bytes;       /* 0: lives outside the arena */
+    size_t image_bytes; /* from image to image; 0: scratch, or images take the place in turn */
     size_t first, last;
     int32_t onto;  /* an earlier block, dying at `first`, whose memory it takes over, or -1 */
     size_t offset; /* result: a multiple of 64 */

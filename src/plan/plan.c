@@ -32,7 +32,8 @@ static bool dies_into(const struct hr_plan *p, size_t index, int32_t i)
     const struct hr_step *step = &p->steps[index];
     const int32_t block = step->reads[i];
     const struct hr_block *from = &p->blocks[block], *to = &p->blocks[step->writes];
-    if (block == 0 || from->last != step->wave || from->bytes != to->bytes)
+    if (block == 0 || from->last != step->wave || from->bytes != to->bytes ||
+        from->image_bytes != to->image_bytes)
         return false;
     for (size_t s = p->wave_first[step->wave]; s < p->wave_first[step->wave + 1]; s++)
         if (reads(&p->steps[s], block, s == index ? step->onto : 0))
@@ -125,6 +126,7 @@ static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, stru
     hr_mem_free(l.block);
     HR_TRY(status);
     keep_results(p);
+    hr_waves_take_turns(p);
     reuse_dying_inputs(p);
     HR_TRY(hr_memory_place(p->blocks, p->block_count, &p->memory.arena_bytes));
     sum_up(p);
@@ -328,22 +330,59 @@ static void run_wave(const struct hr_run *run, size_t wave, uint64_t *busy_ns)
     run_half(run, wave, false, busy_ns);
 }
 
-/* The time of a wave is shared out by how long threads were busy with each of its steps. */
+/* A run of image i alone. */
+static struct hr_run turn_of(const struct hr_run *run, size_t i)
+{
+    struct hr_run one = *run;
+    one.image = i;
+    one.n = 1;
+    return one;
+}
+
+/* Adds the time of a wave's steps to ns: it is shared out by how long threads were busy with each.
+ */
+static void time_wave(const struct hr_run *run, size_t wave, uint64_t *ns)
+{
+    const size_t *first = &run->plan->wave_first[wave], count = first[1] - first[0];
+    uint64_t busy_ns[HR_MAX_WAVE] = { 0 }, all = 0;
+    const uint64_t before = hr_os_now_ns();
+    run_wave(run, wave, count > 1 ? busy_ns : NULL);
+    const uint64_t took = hr_os_now_ns() - before;
+    for (size_t i = 0; i < count; i++)
+        all += busy_ns[i];
+    for (size_t i = 0; i < count; i++)
+        ns[i] += all ? (uint64_t)((double)took * (double)busy_ns[i] / (double)all) : took;
+}
+
 static void run_observed(const struct hr_run *run, hr_step_observer *observer, void *context)
 {
     const struct hr_plan *p = run->plan;
-    for (size_t w = 0; w < p->wave_count; w++) {
-        uint64_t busy_ns[HR_MAX_WAVE] = { 0 }, all = 0;
-        const size_t first = p->wave_first[w], count = p->wave_first[w + 1] - first;
-        const uint64_t before = hr_os_now_ns();
-        run_wave(run, w, count > 1 ? busy_ns : NULL);
-        const uint64_t took = hr_os_now_ns() - before;
-        for (size_t i = 0; i < count; i++)
-            all += busy_ns[i];
-        for (size_t i = 0; i < count; i++)
-            observer(context, first + i,
-                     all ? (uint64_t)((double)took * (double)busy_ns[i] / (double)all) : took);
+    uint64_t turns_ns[HR_MAX_TURN] = { 0 };
+    for (size_t i = 0; p->turn_count > 0 && i < run->n; i++) {
+        const struct hr_run one = turn_of(run, i);
+        for (size_t w = 0; w < p->turn_count; w++)
+            time_wave(&one, w, turns_ns + p->wave_first[w]);
     }
+    for (size_t s = 0; s < p->wave_first[p->turn_count]; s++)
+        observer(context, s, turns_ns[s]);
+    for (size_t w = p->turn_count; w < p->wave_count; w++) {
+        uint64_t ns[HR_MAX_WAVE] = { 0 };
+        time_wave(run, w, ns);
+        for (size_t s = p->wave_first[w]; s < p->wave_first[w + 1]; s++)
+            observer(context, s, ns[s - p->wave_first[w]]);
+    }
+}
+
+static void run_all(const struct hr_run *run)
+{
+    const struct hr_plan *p = run->plan;
+    for (size_t i = 0; p->turn_count > 0 && i < run->n; i++) {
+        const struct hr_run one = turn_of(run, i);
+        for (size_t w = 0; w < p->turn_count; w++)
+            run_wave(&one, w, NULL);
+    }
+    for (size_t w = p->turn_count; w < p->wave_count; w++)
+        run_wave(run, w, NULL);
 }
 
 static void copy_out(const struct hr_plan *plan, const struct hr_view *view, const uint8_t *arena,
@@ -363,8 +402,7 @@ void hr_plan_run(const struct hr_plan *plan, uint8_t *arena, struct hr_pool *poo
     if (observer)
         run_observed(&run, observer, context);
     else
-        for (size_t w = 0; w < plan->wave_count; w++)
-            run_wave(&run, w, NULL);
+        run_all(&run);
     unguard(&run);
     if (pool)
         hr_pool_end(pool);

@@ -33,8 +33,8 @@ struct hr_run {
     const struct hr_plan *plan;
     struct hr_pool *pool; /* NULL: the calling thread alone */
     uint8_t *arena;
-    size_t n;       /* images, 1 to the plan's N */
-    const float *x; /* the input, [n,3,h,w] */
+    size_t image, n; /* the first image and how many, 1 to the plan's N */
+    const float *x;  /* the input, [N,3,h,w] */
 };
 
 struct hr_step {

@@ -102,6 +102,39 @@ void hr_waves_fini(struct hr_plan *p)
     p->wave_first = NULL;
 }
 
+/* ---- Turns ---------------------------------------------------------------------------------- */
+
+/* What a step reads and writes for one image, from where images go in turn, and for the whole batch
+ * on each thread: 4 images of HRNet_W18_C are 4 % faster on one thread. */
+#define TURN_IMAGE_BYTES  ((size_t)3 << 19)
+#define TURN_THREAD_BYTES ((size_t)2 << 20)
+
+static bool takes_turns(const struct hr_plan *p, size_t wave)
+{
+    size_t bytes = 0;
+    for (size_t s = p->wave_first[wave]; s < p->wave_first[wave + 1]; s++)
+        bytes += p->steps[s].activation_bytes;
+    return p->wave_first[wave + 1] <= HR_MAX_TURN && bytes / p->images >= TURN_IMAGE_BYTES &&
+           bytes / p->threads >= TURN_THREAD_BYTES;
+}
+
+void hr_waves_take_turns(struct hr_plan *p)
+{
+    while (p->images > 1 && p->turn_count < p->wave_count && takes_turns(p, p->turn_count))
+        p->turn_count++;
+    for (size_t i = 1; i < p->block_count; i++) {
+        struct hr_block *b = &p->blocks[i];
+        if (b->first >= p->turn_count || b->image_bytes == 0)
+            continue;
+        if (b->last >= p->turn_count) {
+            b->first = 0; /* while later images go through, this one's value waits */
+        } else {
+            b->bytes = b->image_bytes;
+            b->image_bytes = 0;
+        }
+    }
+}
+
 /* ---- Splits -------------------------------------------------------------------------------- */
 
 /* Threads that take the next task when they are free: when each will be. */

@@ -18,6 +18,12 @@ void hr_waves_fini(struct hr_plan *plan); /* frees what order made */
  */
 enum hr_status hr_waves_split(struct hr_plan *plan) HR_WARN_UNUSED;
 
+/* Finds the waves at the start of a network that work on so much that a batch would leave the
+ * caches between them: images go through them in turn.  Changes blocks so that one image's place
+ * serves all where a value dies in these waves, and so that the others live through all of them.
+ * Call it when lifetimes are final, but before memory is taken over. */
+void hr_waves_take_turns(struct hr_plan *plan);
+
 /* One run as the schedule's own rules foretell it. */
 struct hr_foretold {
     size_t waves;

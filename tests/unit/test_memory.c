@@ -23,7 +23,7 @@ static void a_chain_needs_two_places(void **state)
     (void)state;
     struct hr_block chain[8];
     for (size_t i = 0; i < HR_COUNT(chain); i++)
-        chain[i] = (struct hr_block){ "v", 1000, i, i + 1, -1, 0 };
+        chain[i] = (struct hr_block){ "v", 1000, 0, i, i + 1, -1, 0 };
     assert_int_equal(place(chain, HR_COUNT(chain)), 2 * 1024);
 }
 
@@ -32,7 +32,7 @@ static void taking_over_shares_the_place(void **state)
     (void)state;
     struct hr_block chain[8];
     for (size_t i = 0; i < HR_COUNT(chain); i++)
-        chain[i] = (struct hr_block){ "v", 1000, i, i + 1, (int32_t)i - 1, 0 };
+        chain[i] = (struct hr_block){ "v", 1000, 0, i, i + 1, (int32_t)i - 1, 0 };
     assert_int_equal(place(chain, HR_COUNT(chain)), 1024);
     /* Counted once at each hand-over. */
     for (size_t step = 0; step <= HR_COUNT(chain); step++)
@@ -44,8 +44,9 @@ static void small_blocks_fill_gaps(void **state)
     (void)state;
     /* The first lives throughout; the second dies early and leaves a gap for two small ones. */
     struct hr_block blocks[] = {
-        { "long", 512, 0, 9, -1, 0 }, { "short", 256, 0, 3, -1, 0 }, { "a", 128, 5, 9, -1, 0 },
-        { "b", 128, 5, 9, -1, 0 },    { "outside", 0, 0, 9, -1, 0 },
+        { "long", 512, 0, 0, 9, -1, 0 },  { "short", 256, 0, 0, 3, -1, 0 },
+        { "a", 128, 0, 5, 9, -1, 0 },     { "b", 128, 0, 5, 9, -1, 0 },
+        { "outside", 0, 0, 0, 9, -1, 0 },
     };
     assert_int_equal(place(blocks, HR_COUNT(blocks)), 768);
     assert_int_equal(hr_memory_alive(blocks, HR_COUNT(blocks), 2), 768);
@@ -56,7 +57,7 @@ static void nothing_to_place(void **state)
 {
     (void)state;
     assert_int_equal(place(NULL, 0), 0);
-    struct hr_block outside = { "input", 0, 0, 100, -1, 0 };
+    struct hr_block outside = { "input", 0, 0, 0, 100, -1, 0 };
     assert_int_equal(place(&outside, 1), 0);
 }
 
@@ -100,7 +101,7 @@ static void random_lifetimes_never_overlap(void **state)
         const int32_t count = 1 + (int32_t)(next(&random) % HR_COUNT(b));
         size_t peak = 0;
         for (int32_t i = 0; i < count; i++) {
-            b[i] = (struct hr_block){ "v", 1 + next(&random) % 5000, (size_t)i, 0, -1, 0 };
+            b[i] = (struct hr_block){ "v", 1 + next(&random) % 5000, 0, (size_t)i, 0, -1, 0 };
             b[i].last = b[i].first + next(&random) % 10;
             const int32_t from = i > 0 ? (int32_t)(next(&random) % (uint32_t)i) : -1;
             if (from >= 0 && b[from].last == b[i].first && next(&random) % 2) {

@@ -298,6 +298,48 @@ static void features_and_profiles_belong_to_the_run(void **state)
     hr_session_destroy(session);
 }
 
+/* Planes of 112x112 and 56x56 are so large that images of a batch go through them in turn. */
+static void images_in_turn_have_the_bits_of_images_alone(void **state)
+{
+    enum { LARGE = 224, COUNT = 3, FLOATS = 3 * LARGE * LARGE, MAP = 64 * 112 * 112 };
+    const struct fixture *f = *state;
+    const char *const wanted[] = { "stem" };
+    struct hr_session *session[2] = { NULL, NULL };
+    float *const x = calloc(COUNT * FLOATS, sizeof *x), *const map =
+                                                            calloc((1 + COUNT) * MAP, sizeof *map);
+    float alone[COUNT][CLASSES], together[COUNT * CLASSES];
+    size_t arena[2], steps = 0;
+    assert_true(x && map);
+    hr_synthetic_fill(x, COUNT * FLOATS, "turns");
+    for (int i = 0; i < 2; i++) {
+        struct hr_session_options options = options_of(2, LARGE);
+        options.batch = i ? COUNT : 1;
+        options.features = wanted;
+        options.feature_count = HR_COUNT(wanted);
+        assert_int_equal(hr_session_create(&session[i], f->model, f->packs, &options), HR_OK);
+        arena[i] = hr_plan_memory(hr_session_plan(session[i])).arena_bytes;
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        hr_session_run(session[0], x + i * FLOATS, 1, alone[i]);
+    hr_session_feature(session[0], 1, 0, map); /* of the last */
+    const size_t floats = (size_t)hr_plan_feature_shape(hr_session_plan(session[0]), 0)->dim[1] *
+                          (size_t)hr_plan_feature_shape(hr_session_plan(session[0]), 0)->dim[2] *
+                          (size_t)hr_plan_feature_shape(hr_session_plan(session[0]), 0)->dim[3];
+    assert_true(floats <= MAP);
+    hr_session_profile(session[1], x, COUNT, together, count_steps, &steps);
+    assert_int_equal(steps, hr_plan_step_count(hr_session_plan(session[1])));
+    assert_memory_equal(together, alone, sizeof alone);
+    hr_session_feature(session[1], COUNT, 0, map + MAP);
+    assert_memory_equal(map, map + MAP + (COUNT - 1) * floats, floats * sizeof *map);
+    hr_session_run(session[1], x + FLOATS, 2, together);
+    assert_memory_equal(together, alone[1], 2 * sizeof alone[1]);
+    assert_true(arena[1] < COUNT * arena[0]);
+    hr_session_destroy(session[0]);
+    hr_session_destroy(session[1]);
+    free(x);
+    free(map);
+}
+
 struct tenant {
     const struct fixture *f;
     pthread_t thread;
@@ -349,6 +391,7 @@ int main(void)
         cmocka_unit_test(memory_is_foretold_and_runs_take_none),
         cmocka_unit_test(lean_memory_takes_less_and_answers_alike),
         cmocka_unit_test(features_and_profiles_belong_to_the_run),
+        cmocka_unit_test(images_in_turn_have_the_bits_of_images_alone),
         cmocka_unit_test(sessions_of_one_model_run_side_by_side),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
