@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `hrnet serve` is measured beside: the same model as ONNX behind a Python server, the usual way.
 
-python_server.py fastapi|litserve MODEL.onnx PORT: POST /v1/classify takes a picture and answers with
-the five best classes.  Preparation is OpenCV's and NumPy's, inference ONNX Runtime's with every CPU;
-litserve makes batches of up to 8 of what waits, fastapi answers each request by itself in a pool of
-threads."""
+python_server.py fastapi|litserve MODEL.onnx PORT: answers a picture with the five best classes.
+Preparation is OpenCV's and NumPy's, inference ONNX Runtime's with every CPU.  fastapi takes POST
+/v1/classify, a picture as it is, and answers each request by itself in a pool of threads; litserve,
+which takes JSON only, takes TensorFlow Serving's (POST /v1/models/m:predict, base64) and makes batches of
+up to 8 of what waits."""
+import base64
 import os
 import sys
 
@@ -57,7 +59,6 @@ if KIND == "fastapi":
 
     uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning", access_log=False)
 else:
-    import fastapi
     import litserve
 
     class Classifier(litserve.LitAPI):
@@ -65,8 +66,8 @@ else:
             self.session = open_session()
             self.name = self.session.get_inputs()[0].name
 
-        async def decode_request(self, request: fastapi.Request):
-            return prepare(await request.body())
+        def decode_request(self, request):
+            return prepare(base64.b64decode(request["instances"][0]["b64"]))
 
         def batch(self, inputs):
             return np.stack(inputs)
@@ -81,6 +82,6 @@ else:
             return answer(output)
 
     if __name__ == "__main__":
-        server = litserve.LitServer(Classifier(max_batch_size=8, batch_timeout=0.02, api_path="/v1/classify"),
+        server = litserve.LitServer(Classifier(max_batch_size=8, batch_timeout=0.02, api_path="/v1/models/m:predict"),
                                     accelerator="cpu", workers_per_device=1)
         server.run(host="127.0.0.1", port=PORT, log_level="warning")
