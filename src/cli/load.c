@@ -32,6 +32,7 @@ struct load {
     bool *known;             /* [request_count] */
     struct hr_load_result result;
     size_t capacity;
+    double last_seconds; /* the last answer came */
     enum hr_status status;
     char message[512];
 };
@@ -86,10 +87,18 @@ static void count_reason(struct hr_load_result *result, const char *text)
 
 static void keep_record(struct load *l, const struct hr_load_record *record, const char *message)
 {
+    const struct hr_load_options *o = l->options;
     struct hr_load_result *result = &l->result;
-    if (record->start_seconds < l->options->warmup_seconds)
-        return;
+    const double end = record->start_seconds + record->latency_seconds;
     pthread_mutex_lock(&l->mutex);
+    l->last_seconds = fmax(l->last_seconds, end);
+    if (record->good && end >= o->warmup_seconds &&
+        (o->duration_seconds <= 0 || end <= o->duration_seconds))
+        result->completed++;
+    if (record->start_seconds < o->warmup_seconds) {
+        pthread_mutex_unlock(&l->mutex);
+        return;
+    }
     if (hr_mem_grow((void **)&result->records, &l->capacity, result->count + 1,
                     sizeof *result->records) == HR_OK) {
         result->records[result->count++] = *record;
@@ -193,17 +202,15 @@ static int by_start(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void summarise(struct hr_load_result *result)
+static void summarise(struct load *l)
 {
-    double first = INFINITY, last = 0;
+    const struct hr_load_options *o = l->options;
+    struct hr_load_result *result = &l->result;
+    const double end =
+        o->duration_seconds > 0 ? fmin(o->duration_seconds, l->last_seconds) : l->last_seconds;
     if (result->count > 0)
         qsort(result->records, result->count, sizeof *result->records, by_start);
-    for (size_t i = 0; i < result->count; i++) {
-        const struct hr_load_record *r = &result->records[i];
-        first = fmin(first, r->start_seconds);
-        last = fmax(last, r->start_seconds + r->latency_seconds);
-    }
-    result->seconds = result->count > 0 ? last - first : 0;
+    result->seconds = fmax(0, end - o->warmup_seconds);
 }
 
 static enum hr_status run_workers(struct load *l)
@@ -248,7 +255,7 @@ enum hr_status hr_load_run(struct hr_load_result *out, const struct hr_client_ta
     hr_mem_free(l.first);
     hr_mem_free(l.known);
     if (status == HR_OK) {
-        summarise(&l.result);
+        summarise(&l);
         *out = l.result;
     } else {
         hr_load_result_fini(&l.result);

@@ -30,7 +30,10 @@ struct hr_load_record {
 struct hr_load_result {
     struct hr_load_record *records; /* [count], by start */
     size_t count, good, different, retries;
-    double seconds; /* from the first counted start to the last end */
+    /* Good answers that came between the end of the warm-up and that of the duration (or the last
+     * answer), and how long that was: what is under way at either end cancels out. */
+    size_t completed;
+    double seconds;
     struct {
         char text[160];
         uint64_t count;

@@ -27,7 +27,7 @@ static double mean_of(const double *sorted, size_t count)
 
 static double rate_of(const struct hr_load_result *r)
 {
-    return r->seconds > 0 ? (double)r->good / r->seconds : 0;
+    return r->seconds > 0 ? (double)r->completed / r->seconds : 0;
 }
 
 static void print_text(const struct hr_load_report *report, const double *sorted, FILE *out)
