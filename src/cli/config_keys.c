@@ -439,7 +439,7 @@ static enum hr_status take_loss(const struct hr_config_sink *sink, const struct 
                                 const struct hr_value *root)
 {
     static const struct word words[] = { { "weight", "", NULL },
-                                         { "epsilon", "--smoothing", NULL } };
+                                         { "epsilon", "--smoothing", "|CELoss|" } };
     struct hr_text text = { 0 };
     (void)root;
     if (sink->evaluates)
@@ -453,11 +453,14 @@ static enum hr_status take_loss(const struct hr_config_sink *sink, const struct 
         hr_text_fini(&text);
         return status;
     }
-    if (strcmp(loss->keys[0], "CELoss") != 0 || value->count != 1)
+    /* Which of the two it is, the list of pictures says. */
+    if (value->count != 1 ||
+        (strcmp(loss->keys[0], "CELoss") != 0 && strcmp(loss->keys[0], "MultiLabelLoss") != 0))
         return hr_config_refuse(HR_E_UNSUPPORTED, loss,
-                                "the loss '%.80s' is not known: one CELoss is, or Distillation...",
+                                "the loss '%.80s' is not known: one CELoss or MultiLabelLoss is, "
+                                "or Distillation...",
                                 loss->keys[0]);
-    return take_words(&text, sink, loss->items[0], words, HR_COUNT(words), "CELoss");
+    return take_words(&text, sink, loss->items[0], words, HR_COUNT(words), loss->keys[0]);
 }
 
 /* ---- All ---- */
@@ -472,15 +475,15 @@ static enum hr_status take_loss(const struct hr_config_sink *sink, const struct 
         "Metric." part ".#.MultiLabelMAP.*", NULL, NULL, "", NULL            \
     }
 
-#define LOADER(part)                                                                              \
-    { "DataLoader." part ".dataset.name", NULL, NULL, "ImageNetDataset", NULL },                  \
-        { "DataLoader." part ".dataset.delimiter", NULL, NULL, "None| ", NULL },                  \
-        { "DataLoader." part ".dataset.relabel", NULL, NULL, "False|None", NULL },                \
-        { "DataLoader." part ".sampler.name", NULL, NULL, "DistributedBatchSampler|BatchSampler", \
-          NULL },                                                                                 \
-        { "DataLoader." part ".loader.use_shared_memory", NULL, NULL, "", NULL },                 \
-    {                                                                                             \
-        "DataLoader." part ".loader.collate_fn", NULL, NULL, "None", NULL                         \
+#define LOADER(part)                                                                               \
+    { "DataLoader." part ".dataset.name", NULL, NULL, "ImageNetDataset|MultiLabelDataset", NULL }, \
+        { "DataLoader." part ".dataset.delimiter", NULL, NULL, "None| ", NULL },                   \
+        { "DataLoader." part ".dataset.relabel", NULL, NULL, "False|None", NULL },                 \
+        { "DataLoader." part ".sampler.name", NULL, NULL, "DistributedBatchSampler|BatchSampler",  \
+          NULL },                                                                                  \
+        { "DataLoader." part ".loader.use_shared_memory", NULL, NULL, "", NULL },                  \
+    {                                                                                              \
+        "DataLoader." part ".loader.collate_fn", NULL, NULL, "None", NULL                          \
     }
 
 const struct hr_config_key hr_config_keys[] = {
@@ -493,8 +496,8 @@ const struct hr_config_key hr_config_keys[] = {
     { "Global.eval_interval", NULL, NULL, "1|None", NULL },
     { "Global.start_eval_epoch", NULL, NULL, "", NULL },
     { "Global.epochs", "epochs", NULL, NULL, NULL },
-    { "Global.print_batch_step", NULL, NULL, "", NULL },
-    { "Global.use_visualdl", NULL, NULL, "", NULL },
+    { "Global.print_batch_step", "log-every", NULL, NULL, NULL },
+    { "Global.use_visualdl", "tensorboard", NULL, NULL, NULL },
     { "Global.image_shape", NULL, NULL, "", NULL },
     { "Global.save_inference_dir", NULL, NULL, "", NULL },
     { "Global.seed", "seed", NULL, NULL, NULL },
@@ -505,7 +508,7 @@ const struct hr_config_key hr_config_keys[] = {
     { "Global.to_static", NULL, NULL, "", NULL },
     { "Global.update_freq", "accumulate", NULL, NULL, NULL },
     { "Global.iter_per_epoch", NULL, NULL, "None", NULL },
-    { "Global.use_multilabel", NULL, NULL, "False|None", NULL },
+    { "Global.use_multilabel", NULL, NULL, "", NULL },
     { "Global.print_mem_info", NULL, NULL, "", NULL },
     { "Global.uniform_output_enabled", NULL, NULL, "", NULL },
     { "Global.export_for_fd", NULL, NULL, "", NULL },

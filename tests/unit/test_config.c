@@ -200,6 +200,11 @@ static void test_keys(void **state)
                  "model=HRNet_W18_C_ssld@1 ");
     check_config("Loss:\n  Train:\n    - CELoss: {epsilon: 0.1, weight: 1.0}\n", NULL, false,
                  "smoothing=0.1@3 ");
+    check_config("Loss: {Train: [{MultiLabelLoss: {weight: 1.0}}]}", NULL, false, "");
+    check_config("Loss: {Train: [{MultiLabelLoss: {epsilon: 0.1}}]}", NULL, false,
+                 "f.yaml:1: MultiLabelLoss has no 'epsilon'");
+    check_config("Global: {print_batch_step: 5, use_visualdl: True}", NULL, false,
+                 "log-every=5@1 tensorboard=True@1 ");
 }
 
 static void test_keys_that_are_refused(void **state)
@@ -220,7 +225,8 @@ static void test_keys_that_are_refused(void **state)
     check_config("Global: {epochs: 3}", "Global.epochs.x=2", false,
                  "-o Global.epochs.x=2: 'x' is below a single value");
     check_config("Loss: {Train: [{DMLLoss: {weight: 1}}]}", NULL, false,
-                 "f.yaml:1: the loss 'DMLLoss' is not known: one CELoss is, or Distillation...");
+                 "f.yaml:1: the loss 'DMLLoss' is not known: one CELoss or MultiLabelLoss is, or "
+                 "Distillation...");
     check_config("[1]", NULL, false, "f.yaml:1: a configuration is a map of sections");
 }
 

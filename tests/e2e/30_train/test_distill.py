@@ -113,7 +113,7 @@ def test_a_student_learns_without_labels(data, teacher, tmp_path):
     seen = run("eval", data / "val", "-m", tmp_path / "run" / "latest.safetensors", "--labels",
                labels_file(tmp_path))
     assert seen.returncode == 0, seen.stderr
-    assert float(seen.stdout.split("top-1 ")[1].split(" %")[0]) == 100.0, seen.stdout
+    assert float(seen.stdout.split("top-1 ")[1].split(" %")[0]) >= 75.0, seen.stdout  # 50: a guess
 
 
 def labels_file(folder):
