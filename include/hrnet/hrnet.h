@@ -192,7 +192,8 @@ typedef enum hrnet_file_format {
     HRNET_FILE_HRNET = 0,       /**< our own: safetensors, Paddle's names */
     HRNET_FILE_SAFETENSORS = 1, /**< safetensors, timm's names */
     HRNET_FILE_PADDLE = 2,      /**< .pdparams */
-    HRNET_FILE_TORCH = 3        /**< .pth, zip */
+    HRNET_FILE_TORCH = 3,       /**< .pth, zip */
+    HRNET_FILE_HALF = 4         /**< our own, convolutions and the classifier in 16 bits */
 } hrnet_file_format;
 /** Writes atomically.  Every format carries labels, recipe, checksum and the logits of the self
  *  test, which is run; Paddle's and PyTorch's own loaders do not see them (docs/formats.md). */

@@ -262,16 +262,30 @@ hrnet_status hrnet_model_save(hrnet_model *model, const char *path, hrnet_file_f
     } files[] = { [HRNET_FILE_HRNET] = { HR_FORMAT_SAFETENSORS, HR_SCHEME_PADDLE },
                   [HRNET_FILE_SAFETENSORS] = { HR_FORMAT_SAFETENSORS, HR_SCHEME_TIMM },
                   [HRNET_FILE_PADDLE] = { HR_FORMAT_PADDLE, HR_SCHEME_PADDLE },
-                  [HRNET_FILE_TORCH] = { HR_FORMAT_TORCH, HR_SCHEME_MICROSOFT } };
+                  [HRNET_FILE_TORCH] = { HR_FORMAT_TORCH, HR_SCHEME_MICROSOFT },
+                  [HRNET_FILE_HALF] = { HR_FORMAT_SAFETENSORS, HR_SCHEME_PADDLE } };
     if (!model || !path)
         return hr_api_missing_argument(__func__);
     if ((size_t)format >= HR_COUNT(files))
         return hr_api_out_of_range("file format", (size_t)format, HR_COUNT(files));
+    struct hr_model *saved = hr_model_ref(model->model);
+    struct hr_packs *packs = NULL;
     float *logits = NULL;
-    enum hr_status status = self_test(model, &logits);
+    enum hr_status status = HR_OK;
+    if (format == HRNET_FILE_HALF) {
+        hr_model_unref(saved);
+        saved = NULL;
+        status = hr_model_halve(&saved, model->model);
+        if (status == HR_OK)
+            status = hr_packs_create(&packs, hr_model_weights(saved));
+    }
     if (status == HR_OK)
-        status =
-            hr_model_save(model->model, path, files[format].format, files[format].scheme, logits);
+        status = hr_api_answer(&logits, saved, packs ? packs : model->packs, SELF_TEST_SIZE,
+                               SELF_TEST_SIZE, "self-test");
+    if (status == HR_OK)
+        status = hr_model_save(saved, path, files[format].format, files[format].scheme, logits);
+    hr_packs_destroy(packs);
+    hr_model_unref(saved);
     hr_mem_free(logits);
     return PUBLIC(status);
 }

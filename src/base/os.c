@@ -237,6 +237,16 @@ const char *hr_os_base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+char *hr_os_program(void)
+{
+    char path[4096];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0 || (size_t)length >= sizeof path - 1)
+        return NULL;
+    path[length] = '\0';
+    return hr_mem_strdup(path);
+}
+
 uint64_t hr_os_now_ns(void)
 {
     struct timespec now;

@@ -64,6 +64,9 @@ char *hr_os_folder(const char *path);
 /* The part behind the last '/'. */
 const char *hr_os_base_name(const char *path);
 
+/* The running program's own file, links resolved.  Owned; NULL where the system does not tell. */
+char *hr_os_program(void);
+
 /* Monotonic clock, nanoseconds. */
 uint64_t hr_os_now_ns(void);
 

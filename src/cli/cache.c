@@ -2,9 +2,11 @@
  * Names of weights to files in the cache. */
 #include "cli/cache.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "hrnet/hrnet.h"
 
 enum hr_status hr_cache_folder(struct hr_text *out)
@@ -37,7 +39,26 @@ bool hr_cache_has(const char *file)
     return has;
 }
 
-/* The one cached file, when there is just one. */
+/* The model that ships with the program: beside an installed one, or in the tree it was built in.
+ */
+static bool shipped_model(struct hr_text *path)
+{
+    static const char *const places[] = { "../share/hrnet/digits.safetensors",
+                                          "../../../models/digits.safetensors" };
+    char *program = hr_os_program();
+    char *folder = program ? hr_os_folder(program) : NULL;
+    bool found = false;
+    for (size_t i = 0; folder && !found && i < HR_COUNT(places); i++) {
+        hr_text_fini(path);
+        hr_text_printf(path, "%s%s", folder, places[i]);
+        found = path->status == HR_OK && hr_os_kind(path->data) == HR_OS_FILE;
+    }
+    hr_mem_free(folder);
+    hr_mem_free(program);
+    return found;
+}
+
+/* The one cached file when there is just one, and where there is none the one that ships. */
 static enum hr_status resolve_default(struct hr_text *path)
 {
     struct hrnet_zoo_entry entry, only = { 0 };
@@ -49,6 +70,11 @@ static enum hr_status resolve_default(struct hr_text *path)
         }
     if (found == 1)
         return hr_cache_path(path, only.file);
+    if (found == 0 && shipped_model(path)) {
+        fprintf(stderr, "hrnet: no model is named: using the one of handwritten digits that ships "
+                        "with hrnet (-m MODEL chooses another)\n");
+        return HR_OK;
+    }
     return hr_fail(HR_E_NOT_FOUND,
                    found ? "several models are cached: choose one with -m NAME (`hrnet models` "
                            "lists them)"

@@ -269,6 +269,7 @@ const struct hr_command hr_command_models = {
 static const struct hr_flag convert_flags[] = {
     { "to", 0, HR_FLAG_CHOICE, "hrnet|safetensors|pdparams|pth", NULL, 0, 0,
       "format (default: by OUT's suffix; .safetensors is our own file)" },
+    { "half", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "weights of 16 bits, in our own file" },
     { "force", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "replace OUT if it exists" },
     { "replace-head", 0, HR_FLAG_COUNT, "N", NULL, 1, 16777216,
       "a fresh head of N classes, to be trained" },
@@ -305,6 +306,12 @@ static int convert(const struct hr_args *args)
     hrnet_file_format format = HRNET_FILE_HRNET;
     hrnet_model *model = NULL;
     int code = format_of(args, to, &format);
+    if (code < 0 && hr_arg_switch(args, "half")) {
+        if (format != HRNET_FILE_HRNET)
+            return hr_usage_error("convert", "--half writes our own file only: name a "
+                                             ".safetensors file, without another --to");
+        format = HRNET_FILE_HALF;
+    }
     if (code < 0 && hr_os_kind(to) != HR_OS_NONE && !hr_arg_switch(args, "force")) {
         fprintf(stderr, "hrnet: %s exists: use --force to replace it\n", to);
         return 4;
@@ -333,7 +340,8 @@ const struct hr_command hr_command_convert = {
     .summary = "write a weight file in another format",
     .examples = "hrnet convert HRNet_W18_C_ssld w18.safetensors      # our own file\n"
                 "hrnet convert w18.pth w18.pdparams                  # for Paddle\n"
-                "hrnet convert w18.pdparams w18.pth                  # for PyTorch",
+                "hrnet convert w18.pdparams w18.pth                  # for PyTorch\n"
+                "hrnet convert w18.pth small.safetensors --half      # half the bytes",
     .groups = convert_groups,
     .least_operands = 2,
     .most_operands = 2,

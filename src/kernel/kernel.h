@@ -17,6 +17,15 @@
 #define HR_MAX_CONV_KERNELS  32
 #define HR_MAX_WGRAD_KERNELS 16
 #define HR_MAX_DGRAD_KERNELS 8
+#define HR_MAX_TRAIN_PACKS   8
+
+/* A faster `pack` of a 3x3 kernel, without bias.  turned: w [c][k][3][3] are weights of the forward
+ * convolution whose gradient `shape` computes: channels change places and taps their order. */
+struct hr_train_pack {
+    const struct hr_conv_kernel *kernel;
+    void (*pack)(void *packed, const struct hr_conv_shape *shape, const float *w, bool turned,
+                 size_t task, size_t task_count);
+};
 
 /* What training needs beyond inference. */
 struct hr_train_kernels {
@@ -25,6 +34,8 @@ struct hr_train_kernels {
     /* Gradients of the input from the weights as they are: see dgrad.tmpl.h. */
     const struct hr_conv_kernel *dgrad[HR_MAX_DGRAD_KERNELS];
     size_t dgrad_count;
+    struct hr_train_pack packs[HR_MAX_TRAIN_PACKS];
+    size_t pack_count;
     struct hr_norm_kernels norm;
     struct hr_eltwise_grad_kernels eltwise;
 };

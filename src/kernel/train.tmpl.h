@@ -24,6 +24,16 @@ HR_INLINE void FN(put)(float *at, VF value, bool add)
 
 #include "kernel/dgrad.tmpl.h"
 
+#define WM 4
+#define WS 1
+#include "kernel/train_pack.tmpl.h"
+#define WM 2
+#define WS 1
+#include "kernel/train_pack.tmpl.h"
+#define WM 2
+#define WS 2
+#include "kernel/train_pack.tmpl.h"
+
 static void FN(sum_grad)(const struct hr_sum_grad_call *call, size_t first, size_t last)
 {
     const size_t th = ((call->h - 1) >> call->shift) + 1, tw = ((call->w - 1) >> call->shift) + 1;
@@ -97,6 +107,12 @@ static void FN(train_overlay)(struct hr_train_kernels *kernels)
     kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_gs2);
     kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_g1);
     kernels->dgrad[kernels->dgrad_count++] = &FN(dgrad_s2);
+    kernels->packs[kernels->pack_count++] =
+        (struct hr_train_pack){ &FN(conv_winograd_f4), FN(pack_train_f4) };
+    kernels->packs[kernels->pack_count++] =
+        (struct hr_train_pack){ &FN(conv_winograd_f2), FN(pack_train_f2) };
+    kernels->packs[kernels->pack_count++] =
+        (struct hr_train_pack){ &FN(conv_winograd_s2), FN(pack_train_s2) };
     kernels->norm = (struct hr_norm_kernels){ FN(norm_stats), FN(norm_apply), FN(norm_grad_sums),
                                               FN(norm_grad) };
     kernels->eltwise = (struct hr_eltwise_grad_kernels){ FN(sum_grad), FN(shuffle), FN(pool_grad),

@@ -508,3 +508,52 @@ enum hr_status hr_model_save(const struct hr_model *model, const char *path, enu
     hr_store_destroy(store);
     return status;
 }
+
+/* ---- Sixteen bits ---- */
+
+static enum hr_status add_halved(struct hr_store *out, const char *name, const struct hr_tensor *t)
+{
+    float *values;
+    void *data;
+    size_t count = 0;
+    enum hr_status status = hr_shape_elements(&t->shape, &count);
+    if (t->shape.rank < 2 || status != HR_OK)
+        return status == HR_OK ? hr_store_add(out, name, t) : status;
+    HR_TRY(hr_store_add_owned(out, name, HR_DTYPE_F16, &t->shape, &data));
+    if (!(values = hr_mem_alloc(count, sizeof *values)))
+        return HR_E_MEMORY;
+    hr_tensor_to_f32(values, t);
+    for (size_t i = 0; status == HR_OK && i < count; i++) {
+        const uint16_t half = hr_f32_to_f16(values[i]);
+        memcpy((uint8_t *)data + 2 * i, &half, sizeof half);
+        if (isinf(hr_f16_to_f32(half)))
+            status = hr_fail(HR_E_UNSUPPORTED, "%s: %g is too large for 16 bits", name,
+                             (double)values[i]);
+    }
+    hr_mem_free(values);
+    return status;
+}
+
+enum hr_status hr_model_halve(struct hr_model **out, const struct hr_model *model)
+{
+    const struct hr_model_options options = { .architecture = hr_model_architecture(model),
+                                              .classes = hr_model_classes(model),
+                                              .recipe = &model->recipe,
+                                              .labels = &model->labels,
+                                              .fuse_order = model->fuse_order,
+                                              .fuse_order_set = true };
+    struct hr_store *store = NULL;
+    if (model->graph)
+        return hr_fail(HR_E_UNSUPPORTED, "a graph that is no network of `hrnet models` has no "
+                                         "form with weights of 16 bits");
+    HR_TRY(hr_store_create(&store));
+    enum hr_status status = hr_model_metadata(model, store);
+    for (size_t i = 0; status == HR_OK && i < hr_store_count(model->weights); i++)
+        status =
+            add_halved(store, hr_store_name(model->weights, i), hr_store_tensor(model->weights, i));
+    if (status != HR_OK) {
+        hr_store_destroy(store);
+        return status;
+    }
+    return hr_model_from_store(out, store, "weights of 16 bits", &options);
+}

@@ -77,6 +77,10 @@ enum hr_status hr_model_metadata(const struct hr_model *model, struct hr_store *
 enum hr_status hr_model_save(const struct hr_model *model, const char *path, enum hr_format format,
                              enum hr_scheme scheme, const float *self_test) HR_WARN_UNUSED;
 
+/* A model of its own whose weights of two dimensions and more are rounded to IEEE half, and stored
+ * so; norms and biases stay as they are.  HR_E_UNSUPPORTED where a weight is too large for that. */
+enum hr_status hr_model_halve(struct hr_model **out, const struct hr_model *model) HR_WARN_UNUSED;
+
 /* The stored checksum (NULL if none) and self-test logits (NULL if none, else [classes]). */
 const char *hr_model_stored_checksum(const struct hr_model *model);
 const float *hr_model_stored_self_test(const struct hr_model *model);

@@ -62,6 +62,17 @@ int32_t hr_tape_gradient(struct hr_tape_build *b, hr_value value, bool *add)
     return hr_tape_use(b, v->gradient);
 }
 
+enum hr_status hr_tape_saved(struct hr_tape_build *b, hr_value value, int32_t *block)
+{
+    struct hr_tape_value *v = &b->values[value];
+    if (v->saved < 0 && v->again)
+        HR_TRY(v->again(b, value, v->again_detail));
+    else if (v->saved < 0)
+        v->saved = v->block;
+    *block = v->saved;
+    return HR_OK;
+}
+
 void *hr_tape_detail(struct hr_tape_build *b, const void *detail, size_t bytes)
 {
     void *copy = hr_arena_alloc(&b->tape->names, 1, bytes);
@@ -224,6 +235,7 @@ static void make_values(struct hr_tape_build *b)
             .stride = hr_round_up((size_t)s->dim[1], vector),
             .block = -1,
             .gradient = -1,
+            .saved = -1,
             .wants_gradient =
                 (hr_value)v != g->input ? g->values[v].producer >= first : o->input_gradient,
         };

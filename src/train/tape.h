@@ -22,6 +22,8 @@ struct hr_tape_options {
     struct hr_pool *pool;             /* outlives the tape; NULL: the calling thread alone */
     bool exact;          /* only convolutions with the order of arithmetic of kernel/conv.h */
     bool wide;           /* activations in double by plain loops: to verify, some 15 times slower */
+    bool recompute;      /* results of convolutions are made again in the backward half instead of
+                            kept: a third more time, less than half the memory, the same bits */
     bool input_gradient; /* compute the gradient of the pictures too */
     bool forward_only;   /* no backward half, and no memory for it */
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */

@@ -28,10 +28,17 @@ struct hr_tape_step {
 };
 
 /* A graph value on the tape, NHWC; vectors have one pixel. */
+struct hr_tape_build;
+typedef enum hr_status hr_tape_again_fn(struct hr_tape_build *b, hr_value value, void *detail);
 struct hr_tape_value {
     size_t c, h, w, stride;
     int32_t block, gradient; /* -1 while there is none */
     bool wants_gradient;
+    /* Appends a step that computes it once more for the backward half, so that it need not stay
+     * from the forward half; NULL for what stays.  `saved` is where backward finds it, or -1. */
+    hr_tape_again_fn *again;
+    void *again_detail;
+    int32_t saved;
 };
 
 struct hr_tape {
@@ -52,7 +59,6 @@ struct hr_tape {
 };
 
 /* What a node's backward half needs to know of its forward half. */
-struct hr_tape_build;
 typedef enum hr_status hr_tape_back_fn(struct hr_tape_build *b, const struct hr_node *node,
                                        void *detail);
 struct hr_tape_record {
@@ -85,6 +91,10 @@ int32_t hr_tape_use(struct hr_tape_build *b, int32_t block);
  * already. */
 int32_t hr_tape_result(struct hr_tape_build *b, hr_value value);
 int32_t hr_tape_gradient(struct hr_tape_build *b, hr_value value, bool *add);
+/* The block in which a backward step finds a value, for hr_tape_use of that step; may append steps
+ * that compute it again, so it comes before the step's own blocks. */
+enum hr_status hr_tape_saved(struct hr_tape_build *b, hr_value value,
+                             int32_t *block) HR_WARN_UNUSED;
 size_t hr_tape_value_floats(const struct hr_tape *tape, const struct hr_tape_value *value);
 
 void *hr_tape_detail(struct hr_tape_build *b, const void *detail, size_t bytes);

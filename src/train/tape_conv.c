@@ -10,6 +10,8 @@
 /* One convolution as the kernels of conv.h compute it, from weights of this step. */
 struct product {
     const struct hr_conv_kernel *kernel;
+    const struct hr_train_pack *pack; /* or NULL: the kernel's own */
+    bool turned;                      /* `pack` turns the weights */
     struct hr_conv_shape shape;
     int32_t packed, scratch;
 };
@@ -20,7 +22,7 @@ struct conv_detail {
     const struct hr_wgrad_kernel *wgrad;
     bool linear, dx_add;
     size_t weight, bias, weight_count; /* offsets of the parameters; bias SIZE_MAX without */
-    int32_t x, y, dx, dy;
+    int32_t x, y, dx, dy, x_back;      /* x_back: x as backward finds it */
     int32_t turned; /* weights in the order that is packed, for the step at hand */
     int32_t turned_back, z, parts;
     size_t h, w, x_stride; /* the input's plane */
@@ -38,8 +40,12 @@ struct product_job {
 static void pack_task(void *context, size_t task, size_t task_count)
 {
     const struct product_job *job = context;
-    job->product->kernel->pack(job->packed, &job->product->shape, job->w, NULL, job->bias, task,
-                               task_count);
+    const struct product *const p = job->product;
+    if (p->pack) {
+        p->pack->pack(job->packed, &p->shape, job->w, p->turned, task, task_count);
+        return;
+    }
+    p->kernel->pack(job->packed, &p->shape, job->w, NULL, job->bias, task, task_count);
 }
 
 static void prepare_task(void *context, size_t task, size_t task_count)
@@ -193,10 +199,11 @@ static void run_dgrad(const struct hr_tape_step *step, const struct hr_tape_run 
         return;
     }
     const struct turn t = { d, run->params + d->weight, hr_tape_at(run, d->turned_back) };
-    if (!d->linear) /* those are stored as [in][out]: turned already */
+    const bool as_they_are = d->linear || d->dgrad.pack; /* linear ones are [in][out] */
+    if (!as_they_are)
         hr_tape_ranges(run, turn_rows, &t, s->k, s->c * (size_t)(s->kernel * s->kernel));
     float *const out = hr_tape_at(run, d->z >= 0 ? d->z : d->dx);
-    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), d->linear ? t.w : t.out, NULL, out,
+    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), as_they_are ? t.w : t.out, NULL, out,
                 d->dgrad.shape.residual);
     if (d->z < 0)
         return;
@@ -270,7 +277,7 @@ static void weight_gradient(const struct conv_detail *d, const struct hr_tape_ru
     struct wgrad g = { .kernel = k,
                        .call = { .shape = s,
                                  .n = run->n,
-                                 .x = hr_tape_at(run, d->x),
+                                 .x = hr_tape_at(run, d->x_back),
                                  .dy = hr_tape_at(run, d->dy),
                                  .parts = hr_tape_at(run, d->parts) },
                        .dw = run->gradients + d->weight };
@@ -293,7 +300,7 @@ static void run_wgrad(const struct hr_tape_step *step, const struct hr_tape_run 
     const struct hr_conv_shape *const s = &d->forward.shape;
     const struct hr_wide_wgrad wide = { s,
                                         run->n,
-                                        hr_tape_wide(run, d->x),
+                                        hr_tape_wide(run, d->x_back),
                                         hr_tape_wide(run, d->dy),
                                         run->gradients + d->weight,
                                         d->linear };
@@ -360,6 +367,16 @@ static enum hr_status choose(struct hr_tape_build *b, const struct hr_node *node
     return HR_OK;
 }
 
+/* A packing of its own for training, where there is one; not for a bias. */
+static void choose_pack(const struct hr_tape *t, struct product *p, bool turned)
+{
+    const struct hr_train_kernels *k = &t->options.kernels->train;
+    for (size_t i = 0; i < k->pack_count && p->kernel; i++)
+        if (k->packs[i].kernel == p->kernel)
+            p->pack = &k->packs[i];
+    p->turned = turned;
+}
+
 static const char *product_name(const struct product *p)
 {
     return p->kernel ? p->kernel->name : "conv_wide";
@@ -398,10 +415,11 @@ static enum hr_status back_wgrad(struct hr_tape_build *b, const struct hr_node *
                                  struct conv_detail *d)
 {
     d->parts = -1;
+    HR_TRY(hr_tape_saved(b, node->in[0], &d->x_back));
     d->wgrad = choose_wgrad(b->tape, d); /* the reference applies everywhere */
     if (!b->tape->options.wide)
         d->parts = hr_tape_block(b, d->wgrad->floats(&d->forward.shape, b->tape->batch));
-    (void)hr_tape_use(b, d->x);
+    (void)hr_tape_use(b, d->x_back);
     (void)hr_tape_use(b, d->dy);
     return hr_tape_step(
         b, &(struct hr_tape_step){ .name = node->name,
@@ -422,7 +440,7 @@ static bool choose_dgrad(const struct hr_tape *t, struct conv_detail *d)
         if ((t->options.exact && !k->dgrad[i]->exact) || !k->dgrad[i]->applies(s) ||
             k->dgrad[i]->cost(s, t->batch) >= least)
             continue;
-        d->dgrad = (struct product){ k->dgrad[i], *s, -1, -1 };
+        d->dgrad = (struct product){ .kernel = k->dgrad[i], .shape = *s };
         least = k->dgrad[i]->cost(s, t->batch);
         found = true;
     }
@@ -441,11 +459,13 @@ static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *
     HR_TRY(choose(b, node, &d->dgrad));
     const struct hr_conv_shape turned = *s;
     d->direct_dgrad = choose_dgrad(b->tape, d);
+    if (!d->direct_dgrad && !d->linear && d->forward.shape.stride == 1)
+        choose_pack(b->tape, &d->dgrad, true);
     make_scratch(b, &d->dgrad);
     d->turned_back = d->z = -1;
     if (b->tape->options.wide)
         d->turned_back = hr_tape_block(b, 2 * d->weight_count);
-    else if (!d->linear && !d->direct_dgrad)
+    else if (!d->linear && !d->direct_dgrad && !d->dgrad.pack)
         d->turned_back =
             hr_tape_block(b, turned.k * turned.c * (size_t)(turned.kernel * turned.kernel));
     if (d->forward.shape.stride > 1 && !b->tape->options.wide && !d->direct_dgrad)
@@ -456,6 +476,27 @@ static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *
                                                    .detail = d,
                                                    .writes = d->dx,
                                                    .floats = x->h * x->w * x->stride });
+}
+
+/* With the tape's `recompute`: the result is made again from x. */
+static enum hr_status conv_again(struct hr_tape_build *b, hr_value value, void *detail)
+{
+    const struct conv_detail *d = detail;
+    const struct hr_node *node = &b->graph->nodes[b->graph->values[value].producer];
+    const struct hr_tape_value *y = &b->values[value];
+    struct conv_detail again = *d;
+    HR_TRY(hr_tape_saved(b, node->in[0], &again.x));
+    (void)hr_tape_use(b, again.x);
+    again.y = hr_tape_block(b, hr_tape_value_floats(b->tape, y));
+    b->values[value].saved = again.y;
+    make_scratch(b, &again.forward);
+    return hr_tape_step(b,
+                        &(struct hr_tape_step){ .name = node->name,
+                                                .kernel = product_name(&again.forward),
+                                                .run = run_forward,
+                                                .detail = hr_tape_detail(b, &again, sizeof again),
+                                                .writes = again.y,
+                                                .floats = y->h * y->w * y->stride });
 }
 
 static enum hr_status back_conv(struct hr_tape_build *b, const struct hr_node *node, void *detail)
@@ -482,6 +523,8 @@ enum hr_status hr_tape_conv(struct hr_tape_build *b, const struct hr_node *node)
                                   .turned = -1 };
     detail.forward.shape = shape_of(b, node);
     HR_TRY(choose(b, node, &detail.forward));
+    if (bias == HR_NONE)
+        choose_pack(t, &detail.forward, false);
     detail.x = hr_tape_use(b, x->block);
     detail.y = hr_tape_result(b, node->out);
     make_scratch(b, &detail.forward);
@@ -494,5 +537,9 @@ enum hr_status hr_tape_conv(struct hr_tape_build *b, const struct hr_node *node)
                                                    .detail = d,
                                                    .writes = detail.y,
                                                    .floats = y->h * y->w * y->stride }));
+    if (t->options.recompute && !detail.linear && !t->options.wide) {
+        b->values[node->out].again = conv_again;
+        b->values[node->out].again_detail = d;
+    }
     return hr_tape_record(b, node, back_conv, d);
 }

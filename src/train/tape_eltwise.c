@@ -177,6 +177,7 @@ enum hr_status hr_tape_sum(struct hr_tape_build *b, const struct hr_node *node)
 struct gate_detail {
     struct hr_tape_value x, y; /* the pooled, squashed or scaled value, and the result */
     int32_t s, dy, dx, ds;     /* of SCALE: the factors */
+    int32_t x_back, s_back;    /* of SCALE: as backward finds them */
     bool dx_add, ds_add;
 };
 
@@ -338,8 +339,8 @@ static void run_scale_grad(const struct hr_tape_step *step, const struct hr_tape
                                  .scale_grad = { .n = run->n,
                                                  .pixels = pixels,
                                                  .stride = d->x.stride,
-                                                 .x = hr_tape_at(run, d->x.block),
-                                                 .s = hr_tape_at(run, d->s),
+                                                 .x = hr_tape_at(run, d->x_back),
+                                                 .s = hr_tape_at(run, d->s_back),
                                                  .dy = hr_tape_at(run, d->dy),
                                                  .dx = hr_tape_at(run, d->dx),
                                                  .ds = hr_tape_at(run, d->ds),
@@ -381,8 +382,10 @@ static enum hr_status back_sigmoid(struct hr_tape_build *b, const struct hr_node
 static enum hr_status back_scale(struct hr_tape_build *b, const struct hr_node *node, void *detail)
 {
     struct gate_detail *d = detail;
-    (void)hr_tape_use(b, d->x.block);
-    (void)hr_tape_use(b, d->s);
+    HR_TRY(hr_tape_saved(b, node->in[0], &d->x_back));
+    HR_TRY(hr_tape_saved(b, node->in[1], &d->s_back));
+    (void)hr_tape_use(b, d->x_back);
+    (void)hr_tape_use(b, d->s_back);
     d->ds = hr_tape_gradient(b, node->in[1], &d->ds_add);
     return back_gate(b, node, detail, run_scale_grad, "scale_grad");
 }

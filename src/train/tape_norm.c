@@ -13,6 +13,7 @@ struct norm_detail {
     double epsilon;
     bool relu, dx_add, dresidual_add;
     int32_t x, y, residual, dy, dx, dresidual;
+    int32_t x_back, y_back; /* as backward finds them */
     int32_t partial, partial_back, state, state_back;
 };
 
@@ -71,6 +72,24 @@ static void grad_pixels(const void *context, size_t first, size_t last)
 {
     const struct pass *p = context;
     p->kernels->grad(&p->call, first, last);
+}
+
+/* Of the backward half, from what is there for it. */
+static struct hr_norm_call back_call_of(const struct norm_detail *d, const struct hr_tape_run *run,
+                                        const struct state *forward)
+{
+    return (struct hr_norm_call){ .pixels = run->n * d->pixels,
+                                  .stride = d->stride,
+                                  .x = hr_tape_at(run, d->x_back),
+                                  .mean = forward->one,
+                                  .partial = hr_tape_at(run, d->partial_back),
+                                  .y = hr_tape_at(run, d->y_back),
+                                  .relu = d->relu,
+                                  .dy = hr_tape_at(run, d->dy),
+                                  .dx = hr_tape_at(run, d->dx),
+                                  .dx_add = d->dx_add,
+                                  .dresidual = hr_tape_at(run, d->dresidual),
+                                  .dresidual_add = d->dresidual_add };
 }
 
 static struct hr_norm_call call_of(const struct norm_detail *d, const struct hr_tape_run *run,
@@ -195,6 +214,18 @@ static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *
     hr_tape_ranges(run, apply_pixels, &p, p.call.pixels, 2 * d->stride);
 }
 
+/* The result once more, from the statistics of the forward half. */
+static void run_norm_again(const struct hr_tape_step *step, const struct hr_tape_run *run)
+{
+    const struct norm_detail *d = step->detail;
+    struct pass p = { .kernels = &run->tape->options.kernels->train.norm,
+                      .state = state_at(run, d->state, d->stride) };
+    p.call = call_of(d, run, &p.state, -1);
+    p.call.scale = p.state.two;
+    p.call.shift = p.state.three;
+    hr_tape_ranges(run, apply_pixels, &p, p.call.pixels, 2 * d->stride);
+}
+
 /* dx = gamma / s * (g - sum g / N - (x - m) / s^2 * sum (g (x - m)) / N), s^2 = variance +
  * epsilon, as the three coefficients of the kernel; and the gradients of gamma and beta. */
 static void use_sums(const struct norm_detail *d, const struct hr_tape_run *run,
@@ -223,15 +254,10 @@ static void run_norm_grad(const struct hr_tape_step *step, const struct hr_tape_
         run_wide_grad(d, run);
         return;
     }
-    p.call = call_of(d, run, &forward, d->partial_back);
-    p.call.dy = hr_tape_at(run, d->dy);
+    p.call = back_call_of(d, run, &forward);
     p.call.a = p.state.one;
     p.call.b = p.state.two;
     p.call.c = p.state.three;
-    p.call.dx = hr_tape_at(run, d->dx);
-    p.call.dx_add = d->dx_add;
-    p.call.dresidual = hr_tape_at(run, d->dresidual);
-    p.call.dresidual_add = d->dresidual_add;
     const size_t blocks = hr_norm_blocks(p.call.pixels);
     hr_tape_ranges(run, grad_sums, &p, blocks, 2 * HR_NORM_BLOCK * d->stride);
     hr_tape_ranges(run, join_grad, &p, d->stride, blocks * HR_NORM_SUMS);
@@ -248,15 +274,10 @@ static void run_frozen_grad(const struct hr_tape_step *step, const struct hr_tap
     const struct state s = state_at(run, d->state_back, d->stride);
     struct pass p = { .kernels = &run->tape->options.kernels->train.norm };
     memset(s.two, 0, 2 * d->stride * sizeof *s.two);
-    p.call = call_of(d, run, &forward, -1);
-    p.call.dy = hr_tape_at(run, d->dy);
+    p.call = back_call_of(d, run, &forward);
     p.call.a = forward.two;
     p.call.b = s.two;
     p.call.c = s.three;
-    p.call.dx = hr_tape_at(run, d->dx);
-    p.call.dx_add = d->dx_add;
-    p.call.dresidual = hr_tape_at(run, d->dresidual);
-    p.call.dresidual_add = d->dresidual_add;
     hr_tape_ranges(run, grad_pixels, &p, p.call.pixels, 3 * d->stride);
 }
 
@@ -265,6 +286,7 @@ static void run_frozen_grad(const struct hr_tape_step *step, const struct hr_tap
 struct made {
     struct norm_detail detail; /* first: it is what the steps get */
     hr_value from, beside;     /* the norm's input, and what is added */
+    const char *name;          /* of the layer, as long as the graph lives */
 };
 
 static size_t partial_floats(const struct hr_tape_build *b, const struct norm_detail *d)
@@ -272,18 +294,50 @@ static size_t partial_floats(const struct hr_tape_build *b, const struct norm_de
     return hr_norm_blocks(b->tape->batch * d->pixels) * HR_NORM_SUMS * d->stride;
 }
 
+/* Without a residual the result is cheap to make again: then only x stays. */
+static enum hr_status norm_again(struct hr_tape_build *b, hr_value value, void *detail)
+{
+    const struct made *m = detail;
+    struct norm_detail again = m->detail;
+    HR_TRY(hr_tape_saved(b, m->from, &again.x));
+    (void)hr_tape_use(b, again.x);
+    (void)hr_tape_use(b, again.state);
+    again.y = hr_tape_block(b, hr_tape_value_floats(b->tape, &b->values[value]));
+    b->values[value].saved = again.y;
+    return hr_tape_step(b,
+                        &(struct hr_tape_step){ .name = m->name,
+                                                .kernel = hr_tape_kernel_name(b, "norm_again"),
+                                                .run = run_norm_again,
+                                                .detail = hr_tape_detail(b, &again, sizeof again),
+                                                .writes = again.y,
+                                                .floats = again.pixels * again.stride });
+}
+
+/* The gradient of the input takes the place of that of the result, if nothing is added and nobody
+ * asks for either later. */
+static void in_place(struct hr_tape_build *b, const struct norm_detail *d)
+{
+    struct hr_block *const blocks = b->tape->blocks;
+    if (!d->dx_add && d->dx > d->dy && !b->tape->options.wide && !b->tape->options.feature_count)
+        blocks[d->dx].onto = d->dy;
+}
+
 static enum hr_status back_norm(struct hr_tape_build *b, const struct hr_node *node, void *detail)
 {
     const bool frozen = b->tape->options.frozen;
     struct made *m = detail;
     struct norm_detail *d = &m->detail;
-    d->dy = hr_tape_use(b, b->values[node->out].gradient);
-    (void)hr_tape_use(b, d->x);
-    (void)hr_tape_use(b, d->state);
+    d->y_back = d->dresidual = -1;
+    HR_TRY(hr_tape_saved(b, m->from, &d->x_back));
     if (d->relu)
-        (void)hr_tape_use(b, d->y);
+        HR_TRY(hr_tape_saved(b, node->out, &d->y_back));
+    d->dy = hr_tape_use(b, b->values[node->out].gradient);
+    (void)hr_tape_use(b, d->x_back);
+    (void)hr_tape_use(b, d->y_back);
+    (void)hr_tape_use(b, d->state);
     d->dx = hr_tape_gradient(b, m->from, &d->dx_add);
-    d->dresidual = -1;
+    if (d->dx >= 0 && !b->failed)
+        in_place(b, d);
     if (m->beside != HR_NONE)
         d->dresidual = hr_tape_gradient(b, m->beside, &d->dresidual_add);
     d->partial_back = frozen ? -1 : hr_tape_block(b, partial_floats(b, d));
@@ -301,7 +355,7 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
 {
     const struct hr_tape *t = b->tape;
     const struct hr_tape_value *x = &b->values[norm->in[0]];
-    struct made made = { .from = norm->in[0], .beside = HR_NONE };
+    struct made made = { .from = norm->in[0], .beside = HR_NONE, .name = norm->name };
     if (last->op == HR_OP_SUM)
         made.beside = last->in[0] == norm->out ? last->in[1] : last->in[0];
     made.detail = (struct norm_detail){
@@ -330,6 +384,10 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
                                                    .detail = m ? &m->detail : NULL,
                                                    .writes = d->y,
                                                    .floats = d->pixels * d->stride }));
+    if (made.beside == HR_NONE && !t->options.wide) {
+        b->values[last->out].again = norm_again;
+        b->values[last->out].again_detail = m;
+    }
     return hr_tape_record(b, last, back_norm, m);
 }
 

@@ -233,14 +233,17 @@ struct gradients {
     float *flat, *dx;
 };
 
+enum { WIDE = 1, AGAIN = 2, FAST = 4 }; /* in double; recomputing; any kernel */
+
 static void compute(struct gradients *g, const struct net *net, const struct trial *t,
-                    const struct hr_kernels *kernels, struct hr_pool *pool, bool wide)
+                    const struct hr_kernels *kernels, struct hr_pool *pool, int how)
 {
     struct hr_graph *graph = build(net);
     const struct hr_tape_options options = { .kernels = kernels,
                                              .pool = pool,
-                                             .exact = true,
-                                             .wide = wide,
+                                             .exact = !(how & FAST),
+                                             .wide = how & WIDE,
+                                             .recompute = how & AGAIN,
                                              .input_gradient = true,
                                              .momentum = 0.9f };
     if (hr_tape_create(&g->tape, graph, &options) != HR_OK) {
@@ -292,19 +295,39 @@ static double worst_of(const struct trial *t, double *values, const float *gradi
     return worst / largest;
 }
 
+/* Worst difference of a parameter's gradients over the largest of them. */
+static double worst_beside(const struct gradients *g, const struct gradients *other)
+{
+    double worst = 0.0;
+    for (size_t i = 0; i < hr_tape_param_count(g->tape); i++) {
+        const struct hr_tape_param *p = hr_tape_param(g->tape, i);
+        double largest = 1e-3, difference = 0.0;
+        for (size_t j = p->offset; j < p->offset + p->count; j++) {
+            largest = fmax(largest, fabs((double)g->flat[j]));
+            difference = fmax(difference, fabs((double)g->flat[j] - (double)other->flat[j]));
+        }
+        worst = fmax(worst, difference / largest);
+    }
+    return worst;
+}
+
 static int check_net(const struct net *net, const struct hr_kernels *kernels, struct hr_pool *pool,
                      bool wide)
 {
     struct trial t = trial_of(net);
-    struct gradients g = { 0 }, threaded = { 0 };
+    struct gradients g = { 0 }, threaded = { 0 }, fast = { 0 };
     const double tolerance = wide ? TOLERANCE_WIDE : TOLERANCE;
     const char *const how = wide ? "wide" : kernels->isa;
     int failed = 0;
     double worst = 0.0;
-    compute(&g, net, &t, kernels, NULL, wide);
-    compute(&threaded, net, &t, kernels, pool, wide);
+    compute(&g, net, &t, kernels, NULL, wide ? WIDE : 0);
+    compute(&threaded, net, &t, kernels, pool, wide ? WIDE : AGAIN);
+    compute(&fast, net, &t, kernels, pool, wide ? WIDE : FAST);
     if (memcmp(g.flat, threaded.flat, hr_tape_floats(g.tape) * sizeof *g.flat) != 0)
-        failed = printf("FAILED %s [%s]: threads change the bits\n", net->name, how);
+        failed = printf("FAILED %s [%s]: threads or recomputing change the bits\n", net->name, how);
+    if (!(worst_beside(&g, &fast) <= tolerance))
+        failed = printf("FAILED %s [%s]: any kernel differs by %.2e\n", net->name, how,
+                        worst_beside(&g, &fast));
     for (size_t i = 0; i < t.graph->param_count; i++) {
         const struct hr_tape_param *p = hr_tape_param(g.tape, i);
         if (!p->trainable)
@@ -320,6 +343,7 @@ static int check_net(const struct net *net, const struct hr_kernels *kernels, st
     printf("%-22s %-9s parameters %.1e, picture %.1e\n", net->name, how, worst, error);
     gradients_end(&g);
     gradients_end(&threaded);
+    gradients_end(&fast);
     trial_end(&t);
     return failed != 0;
 }

@@ -224,6 +224,45 @@ static void check_dgrad(struct check *check, const struct hr_conv_kernel *kernel
     }
 }
 
+/* ---- Packing ---- */
+
+static void check_pack(struct check *check, const struct hr_train_pack *pack, size_t vector)
+{
+    uint32_t seed = 23;
+    for (int i = 0; i < 40; i++) {
+        const bool turned = i % 2;
+        const int stride = 1 + i / 2 % 2;
+        struct hr_conv_shape s = some_shape(&seed, vector, i, 3, stride);
+        s.c += 8; /* Winograd wants some */
+        s.x_stride += (s.c + vector - 1) / vector * vector;
+        s.h = s.w = 40;
+        s.oh = s.ow = 40 / (size_t)stride;
+        if (!pack->kernel->applies(&s))
+            continue;
+        const size_t count = s.c * s.k * 9, bytes = pack->kernel->packed_bytes(&s);
+        float *const w = check_buffer(count), *const plain = check_buffer(count);
+        float *const want = check_buffer(bytes / 4), *const got = check_buffer(bytes / 4);
+        check_fill(w, count, FILL_UNIFORM, &seed);
+        for (size_t k = 0; k < s.k; k++)
+            for (size_t c = 0; c < s.c; c++)
+                for (size_t t = 0; t < 9; t++)
+                    plain[(k * s.c + c) * 9 + t] =
+                        turned ? w[(c * s.k + k) * 9 + 8 - t] : w[(k * s.c + c) * 9 + t];
+        memset(want, 0, bytes);
+        memset(got, 0, bytes);
+        pack->kernel->pack(want, &s, plain, NULL, NULL, 0, 1);
+        pack->pack(got, &s, w, turned, 1, 2);
+        pack->pack(got, &s, w, turned, 0, 2);
+        check->ran++;
+        if (!near(want, got, bytes / 4, 1e-6))
+            report(check, pack->kernel->name, (size_t[4]){ s.c, s.k, turned, 0 });
+        check_free(w);
+        check_free(plain);
+        check_free(want);
+        check_free(got);
+    }
+}
+
 /* ---- Batch normalisation ---- */
 
 struct norm_case {
@@ -420,6 +459,8 @@ void check_train(struct check *check, const struct hr_kernels *base, const struc
         check_wgrad(check, own->train.wgrad[i], vector);
     for (size_t i = base->train.dgrad_count; i < own->train.dgrad_count; i++)
         check_dgrad(check, own->train.dgrad[i], vector);
+    for (size_t i = base->train.pack_count; i < own->train.pack_count; i++)
+        check_pack(check, &own->train.packs[i], vector);
     check_norm(check, &base->train.norm, &own->train.norm, vector);
     check_sum_grad(check, base->train.eltwise.sum, own->train.eltwise.sum, vector);
     check_shuffle(check, base->train.eltwise.shuffle, own->train.eltwise.shuffle, vector);

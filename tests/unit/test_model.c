@@ -192,6 +192,31 @@ static void a_fresh_head_is_marked_in_every_format(void **state)
     hr_model_unref(model);
 }
 
+static void half_a_model_keeps_what_it_is(void **state)
+{
+    struct hr_model *model = named("hrnet_w18_small", 3, "mine", NULL), *half, *back;
+    const char *path = place("half.safetensors");
+    char stored[65], whole[65];
+    (void)state;
+    assert_int_equal(hr_model_halve(&half, model), HR_OK);
+    for (size_t i = 0; i < hr_store_count(hr_model_weights(half)); i++) {
+        const struct hr_tensor *t = hr_store_tensor(hr_model_weights(half), i);
+        assert_int_equal(t->dtype, t->shape.rank < 2 ? HR_DTYPE_F32 : HR_DTYPE_F16);
+    }
+    assert_int_equal(hr_model_save(half, path, HR_FORMAT_SAFETENSORS, HR_SCHEME_PADDLE, NULL),
+                     HR_OK);
+    assert_int_equal(hr_model_open(&back, path, NULL), HR_OK);
+    assert_int_equal(hr_model_checksum(back, stored), HR_OK);
+    assert_string_equal(hr_model_stored_checksum(back), stored);
+    assert_int_equal(hr_model_checksum(model, whole), HR_OK);
+    assert_string_not_equal(whole, stored);
+    assert_memory_equal(hr_model_recipe(back), hr_model_recipe(model), sizeof(struct hr_recipe));
+    hr_model_unref(back);
+    hr_model_unref(half);
+    hr_model_unref(model);
+    unlink(path);
+}
+
 /* ---- Schemes ---- */
 
 static void answer(float *logits, struct hr_model *model)
@@ -332,6 +357,7 @@ int main(void)
         cmocka_unit_test(published_weights_have_their_publishers_recipe),
         cmocka_unit_test(every_format_keeps_what_the_model_is),
         cmocka_unit_test(a_fresh_head_is_marked_in_every_format),
+        cmocka_unit_test(half_a_model_keeps_what_it_is),
         cmocka_unit_test(the_four_schemes_give_equal_logits),
         cmocka_unit_test(opening_may_run_out_of_memory_anywhere),
         cmocka_unit_test(labels_without_memory_are_not_called_bad_text),
