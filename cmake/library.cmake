@@ -70,6 +70,7 @@ if(NOT CMAKE_CROSSCOMPILING)
 endif()
 
 install(TARGETS hrnet_program DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES models/digits.safetensors DESTINATION ${CMAKE_INSTALL_DATADIR}/hrnet)
 install(TARGETS ${installed} EXPORT hrnet-targets DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/hrnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 set(private_modules "libjpeg zlib jansson libprotobuf-c")

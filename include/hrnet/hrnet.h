@@ -607,6 +607,34 @@ typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *pro
 HRNET_API hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_fn *fn,
                                    void *context);
 
+/** What hrnet_time_training() times. */
+struct hrnet_timing_options {
+    size_t struct_size;
+    const char *architecture; /**< a network of the zoo */
+    const char *pictures;     /**< folder or list for the loader's time, or NULL */
+    const char *cpu;          /**< as in hrnet_session_options */
+    double seconds;           /**< of timing: 2; at least 3 steps */
+    int size, batch, classes; /**< 224, 16, 1000 */
+    unsigned threads;         /**< 0: every CPU this process may use */
+    int exact;                /**< nonzero: only convolutions of equal bits on every CPU */
+    int recompute;            /**< nonzero: convolutions are made again instead of kept */
+};
+HRNET_API void hrnet_timing_options_init(struct hrnet_timing_options *options, size_t struct_size);
+/** Milliseconds of a training step on synthetic pictures; parts are means. */
+struct hrnet_timing {
+    double median_ms, least_ms;
+    double conv_ms, conv_data_ms, conv_weights_ms,
+        conv_again_ms; /**< convolutions, linear layers */
+    double norm_ms, norm_grad_ms, norm_again_ms, other_ms;
+    double loss_ms, optimizer_ms;
+    double loader_ms; /**< a batch decoded by as many threads; 0 without pictures */
+    uint64_t steps, activation_bytes, state_bytes;
+    unsigned threads;
+    const char *isa;
+};
+HRNET_API hrnet_status hrnet_time_training(const struct hrnet_timing_options *options,
+                                           struct hrnet_timing *out);
+
 /* ---- Inspection of data ------------------------------------------------------------------- */
 
 typedef enum hrnet_level { HRNET_NOTE = 0, HRNET_WARNING = 1, HRNET_ERROR = 2 } hrnet_level;

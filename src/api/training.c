@@ -3,6 +3,7 @@
 #include "api/api.h"
 
 #include "train/evaluate.h"
+#include "train/timing.h"
 #include "train/trainer.h"
 
 #define MAX_BATCH  4096
@@ -239,6 +240,66 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
     if (status == HR_OK)
         status = hr_train(&inner, observe, &outer);
     hr_mem_free(no_decay.copy);
+    return PUBLIC(status);
+}
+
+/* ---- Timing ---- */
+
+void hrnet_timing_options_init(struct hrnet_timing_options *options, size_t struct_size)
+{
+    const struct hrnet_timing_options defaults = {
+        .seconds = 2.0, .size = 224, .batch = 16, .classes = 1000
+    };
+    HR_API_OPTIONS_INIT(struct hrnet_timing_options, defaults);
+}
+
+hrnet_status hrnet_time_training(const struct hrnet_timing_options *options,
+                                 struct hrnet_timing *out)
+{
+    struct hrnet_timing_options o;
+    struct hr_timing t;
+    if (!options || !out)
+        return hr_api_missing_argument(__func__);
+    hrnet_timing_options_init(&o, sizeof o);
+    enum hr_status status = hr_api_options_copy(&o, sizeof o, options, "hrnet_timing_options");
+    if (status == HR_OK && (!o.architecture || o.batch < 2 || o.batch > MAX_BATCH ||
+                            o.classes < 2 || o.threads > HRNET_MAX_THREADS))
+        status = hr_fail(HR_E_ARGUMENT,
+                         "timing needs an architecture, a batch of 2 to %d, 2 classes or more, and "
+                         "at most %d threads",
+                         MAX_BATCH, HRNET_MAX_THREADS);
+    struct hr_timing_options inner = { .architecture = o.architecture,
+                                       .size = o.size,
+                                       .classes = o.classes,
+                                       .batch = (size_t)o.batch,
+                                       .threads = o.threads,
+                                       .exact = o.exact != 0,
+                                       .recompute = o.recompute != 0,
+                                       .seconds = o.seconds,
+                                       .pictures = o.pictures };
+    if (status == HR_OK)
+        status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
+    if (status == HR_OK)
+        status = hr_time_training(&t, &inner);
+    if (status == HR_OK)
+        *out = (struct hrnet_timing){ .median_ms = t.median_ms,
+                                      .least_ms = t.least_ms,
+                                      .conv_ms = t.parts_ms[HR_TAPE_CONV],
+                                      .conv_data_ms = t.parts_ms[HR_TAPE_CONV_DATA],
+                                      .conv_weights_ms = t.parts_ms[HR_TAPE_CONV_WEIGHTS],
+                                      .conv_again_ms = t.parts_ms[HR_TAPE_CONV_AGAIN],
+                                      .norm_ms = t.parts_ms[HR_TAPE_NORM],
+                                      .norm_grad_ms = t.parts_ms[HR_TAPE_NORM_GRAD],
+                                      .norm_again_ms = t.parts_ms[HR_TAPE_NORM_AGAIN],
+                                      .other_ms = t.parts_ms[HR_TAPE_OTHER],
+                                      .loss_ms = t.loss_ms,
+                                      .optimizer_ms = t.optimizer_ms,
+                                      .loader_ms = t.loader_ms,
+                                      .steps = t.steps,
+                                      .activation_bytes = t.activation_bytes,
+                                      .state_bytes = t.state_bytes,
+                                      .threads = t.threads,
+                                      .isa = t.isa };
     return PUBLIC(status);
 }
 

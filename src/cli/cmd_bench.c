@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "cli/bench_train.h"
 #include "cli/commands.h"
 #include "cli/layers.h"
 #include "cli/setup.h"
@@ -19,6 +20,12 @@ static const struct hr_flag flags[] = {
     { "svg", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "the steps as a bar chart" },
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON; its last line has the times" },
     { "logits", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "JSON holds the first picture's logits" },
+    { "train", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "time training steps of the network of that name, part by part" },
+    { "recompute", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "with --train: convolutions are made again, not kept" },
+    { "pictures", 0, HR_FLAG_FILE, "PATH", NULL, 0, 0,
+      "with --train: a folder or list, for the loader's time" },
     { 0 },
 };
 
@@ -198,6 +205,8 @@ static int measure(struct bench *b)
 static int bench(const struct hr_args *args)
 {
     struct bench b = { .args = args };
+    if (hr_arg_switch(args, "train"))
+        return hr_bench_train(args);
     if (hr_arg_switch(args, "csv") &&
         (hr_arg_switch(args, "json") || !hr_arg_switch(args, "layers")))
         return hr_usage_error("bench", "--csv goes with --layers, and without --json");
@@ -223,7 +232,8 @@ const struct hr_command hr_command_bench = {
     .summary = "time a network",
     .examples = "hrnet bench HRNet_W18_C                       # synthetic weights\n"
                 "hrnet bench w48.safetensors -b 4 -t 2 --layers --svg steps.svg\n"
-                "hrnet bench HRNet_W18_C --weights w.pdparams --json",
+                "hrnet bench HRNet_W18_C --weights w.pdparams --json\n"
+                "hrnet bench HRNet_W18_C --train -b 16 -t 2    # a training step",
     .groups = groups,
     .least_operands = 1,
     .most_operands = 1,

@@ -537,7 +537,8 @@ static void run_steps(const struct hr_tape_run *run, size_t first, size_t last)
         const uint64_t before = t->observer ? hr_os_now_ns() : 0;
         step->run(step, run);
         if (t->observer)
-            t->observer(t->observer_context, step->name, step->kernel, hr_os_now_ns() - before);
+            t->observer(t->observer_context, step->kind, step->name, step->kernel,
+                        hr_os_now_ns() - before);
     }
     if (t->options.pool)
         hr_pool_end(t->options.pool);

@@ -86,9 +86,22 @@ void hr_tape_feature(const struct hr_tape *tape, size_t index, float *value, flo
  * is infinite or no number; NULL if none is. */
 const char *hr_tape_find_bad(struct hr_tape *tape, float *params, size_t n, const float *x);
 
-/* Called after each step with its layer, its kernel and the nanoseconds it took. */
-typedef void hr_tape_observer(void *context, const char *layer, const char *kernel,
-                              uint64_t nanoseconds);
+/* What a step does. */
+enum hr_tape_kind {
+    HR_TAPE_OTHER,        /* sums, pooling, copies, there and back */
+    HR_TAPE_CONV,         /* convolutions and linear layers: forward, */
+    HR_TAPE_CONV_DATA,    /* gradient of their input, */
+    HR_TAPE_CONV_WEIGHTS, /* of their weights, */
+    HR_TAPE_CONV_AGAIN,   /* and made again in the backward half */
+    HR_TAPE_NORM,         /* norms with what is behind them: forward, */
+    HR_TAPE_NORM_GRAD,    /* gradients, */
+    HR_TAPE_NORM_AGAIN,   /* and made again */
+    HR_TAPE_KIND_COUNT
+};
+
+/* Called after each step with its kind, layer, kernel and the nanoseconds it took. */
+typedef void hr_tape_observer(void *context, enum hr_tape_kind kind, const char *layer,
+                              const char *kernel, uint64_t nanoseconds);
 void hr_tape_observe(struct hr_tape *tape, hr_tape_observer *observer, void *context);
 
 #endif

@@ -19,6 +19,7 @@ struct hr_tape_run {
 };
 
 struct hr_tape_step {
+    enum hr_tape_kind kind;
     const char *name;   /* of the layer */
     const char *kernel; /* "norm_grad_avx2" */
     void (*run)(const struct hr_tape_step *step, const struct hr_tape_run *run);

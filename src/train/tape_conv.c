@@ -422,7 +422,8 @@ static enum hr_status back_wgrad(struct hr_tape_build *b, const struct hr_node *
     (void)hr_tape_use(b, d->x_back);
     (void)hr_tape_use(b, d->dy);
     return hr_tape_step(
-        b, &(struct hr_tape_step){ .name = node->name,
+        b, &(struct hr_tape_step){ .kind = HR_TAPE_CONV_WEIGHTS,
+                                   .name = node->name,
                                    .kernel = b->tape->options.wide ? "wgrad_wide" : d->wgrad->name,
                                    .run = run_wgrad,
                                    .detail = d,
@@ -470,7 +471,8 @@ static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *
             hr_tape_block(b, turned.k * turned.c * (size_t)(turned.kernel * turned.kernel));
     if (d->forward.shape.stride > 1 && !b->tape->options.wide && !d->direct_dgrad)
         d->z = hr_tape_block(b, b->tape->batch * s->oh * s->ow * s->y_stride);
-    return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
+    return hr_tape_step(b, &(struct hr_tape_step){ .kind = HR_TAPE_CONV_DATA,
+                                                   .name = node->name,
                                                    .kernel = product_name(&d->dgrad),
                                                    .run = run_dgrad,
                                                    .detail = d,
@@ -491,7 +493,8 @@ static enum hr_status conv_again(struct hr_tape_build *b, hr_value value, void *
     b->values[value].saved = again.y;
     make_scratch(b, &again.forward);
     return hr_tape_step(b,
-                        &(struct hr_tape_step){ .name = node->name,
+                        &(struct hr_tape_step){ .kind = HR_TAPE_CONV_AGAIN,
+                                                .name = node->name,
                                                 .kernel = product_name(&again.forward),
                                                 .run = run_forward,
                                                 .detail = hr_tape_detail(b, &again, sizeof again),
@@ -531,7 +534,8 @@ enum hr_status hr_tape_conv(struct hr_tape_build *b, const struct hr_node *node)
     if (detail.linear || t->options.wide)
         detail.turned = hr_tape_block(b, 2 * detail.weight_count);
     struct conv_detail *const d = hr_tape_detail(b, &detail, sizeof detail);
-    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
+    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .kind = HR_TAPE_CONV,
+                                                   .name = node->name,
                                                    .kernel = product_name(&detail.forward),
                                                    .run = run_forward,
                                                    .detail = d,

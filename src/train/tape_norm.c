@@ -305,7 +305,8 @@ static enum hr_status norm_again(struct hr_tape_build *b, hr_value value, void *
     again.y = hr_tape_block(b, hr_tape_value_floats(b->tape, &b->values[value]));
     b->values[value].saved = again.y;
     return hr_tape_step(b,
-                        &(struct hr_tape_step){ .name = m->name,
+                        &(struct hr_tape_step){ .kind = HR_TAPE_NORM_AGAIN,
+                                                .name = m->name,
                                                 .kernel = hr_tape_kernel_name(b, "norm_again"),
                                                 .run = run_norm_again,
                                                 .detail = hr_tape_detail(b, &again, sizeof again),
@@ -342,7 +343,8 @@ static enum hr_status back_norm(struct hr_tape_build *b, const struct hr_node *n
         d->dresidual = hr_tape_gradient(b, m->beside, &d->dresidual_add);
     d->partial_back = frozen ? -1 : hr_tape_block(b, partial_floats(b, d));
     d->state_back = hr_tape_block(b, STATE_FLOATS * d->stride);
-    return hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
+    return hr_tape_step(b, &(struct hr_tape_step){ .kind = HR_TAPE_NORM_GRAD,
+                                                   .name = node->name,
                                                    .kernel = hr_tape_kernel_name(b, "norm_grad"),
                                                    .run = frozen ? run_frozen_grad : run_norm_grad,
                                                    .detail = d,
@@ -378,7 +380,8 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
     d->partial = hr_tape_block(b, partial_floats(b, d));
     d->state = hr_tape_block(b, STATE_FLOATS * d->stride);
     struct made *const m = hr_tape_detail(b, &made, sizeof made);
-    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = norm->name,
+    HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .kind = HR_TAPE_NORM,
+                                                   .name = norm->name,
                                                    .kernel = hr_tape_kernel_name(b, "norm"),
                                                    .run = run_norm,
                                                    .detail = m ? &m->detail : NULL,
