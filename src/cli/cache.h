@@ -18,9 +18,9 @@ bool hr_cache_has(const char *file);
 bool hr_cache_is_path(const char *model);
 
 /* The weight file that a model argument means: an existing path; the cached file of published
- * weights of that name; or, for NULL, the only cached one, or where there is none the one that ships
- * with the program, told on standard error.  Otherwise HR_E_NOT_FOUND, saying which command gets
- * it. */
+ * weights of that name; or, for NULL, the only cached one, or where there is none the one that
+ * ships with the program, told on standard error.  Otherwise HR_E_NOT_FOUND, saying which command
+ * gets it. */
 enum hr_status hr_cache_resolve(struct hr_text *path, const char *model) HR_WARN_UNUSED;
 
 #endif
