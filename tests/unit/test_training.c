@@ -186,6 +186,25 @@ static void augmentations_are_listed(void **state)
     hrnet_free(kinds);
 }
 
+static void a_step_is_timed(void **state)
+{
+    struct hrnet_timing_options o;
+    struct hrnet_timing t;
+    (void)state;
+    hrnet_timing_options_init(&o, sizeof o);
+    assert_true(o.size == 224 && o.batch == 16 && o.classes == 1000);
+    assert_int_equal(hrnet_time_training(&o, &t), HRNET_E_ARGUMENT); /* no architecture */
+    o.architecture = "hrnet_w18_small";
+    o.size = 32;
+    o.batch = 2;
+    o.classes = 3;
+    o.seconds = 0.0;
+    assert_int_equal(hrnet_time_training(&o, &t), HRNET_OK);
+    assert_true(t.steps == 3 && t.conv_ms > 0.0 && t.activation_bytes > 0);
+    o.batch = 1;
+    assert_int_equal(hrnet_time_training(&o, &t), HRNET_E_ARGUMENT);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     struct hrnet_train_options o[8];
@@ -221,6 +240,7 @@ int main(void)
         cmocka_unit_test(evaluation_counts),
         cmocka_unit_test(data_are_inspected),
         cmocka_unit_test(augmentations_are_listed),
+        cmocka_unit_test(a_step_is_timed),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
