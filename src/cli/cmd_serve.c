@@ -176,10 +176,8 @@ static struct hr_lane_options lanes_of(const struct hr_args *args)
 {
     return (struct hr_lane_options){
         .workers = (unsigned)hr_arg_count(args, "workers"),
-        .threads = (unsigned)hr_arg_count(args, "threads"),
+        .session = hr_setup_session_options(args),
         .decoders = (unsigned)hr_arg_count(args, "decoders"),
-        .cpu = hr_arg_text(args, "cpu"),
-        .exact = hr_arg_switch(args, "exact"),
         .batch = (size_t)hr_arg_count(args, "batch"),
         .budget_seconds = hr_arg_real(args, "batch-budget"),
         .delay_seconds = hr_arg_text(args, "batch-delay") ? hr_arg_real(args, "batch-delay") : -1,

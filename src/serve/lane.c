@@ -28,23 +28,20 @@ static void drop_worker(struct hr_lane_worker *w)
 static unsigned threads_of(const struct hr_lane_options *options)
 {
     const unsigned share = hrnet_cpu_count() / (options->workers ? options->workers : 1);
-    return options->threads ? options->threads : share ? share : 1;
+    return options->session.threads ? options->session.threads : share ? share : 1;
 }
 
 enum hr_status hr_lane_plan(struct hr_lane *lane, const struct hr_lane_options *options,
                             unsigned worker)
 {
     struct hr_lane_worker *w = &lane->of[worker], made = { 0 };
-    struct hrnet_session_options session;
+    struct hrnet_session_options session = options->session;
     if (w->session)
         return HR_OK;
-    hrnet_session_options_init(&session, sizeof session);
     session.batch = lane->batch;
     session.height = lane->height;
     session.width = lane->width;
     session.threads = threads_of(options);
-    session.cpu = options->cpu;
-    session.exact = options->exact;
     enum hr_status status =
         (enum hr_status)hrnet_session_create(&made.session, lane->model, &session);
     if (status == HR_OK) {

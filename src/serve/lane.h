@@ -23,13 +23,12 @@ struct hr_item_list {
 
 /* How batches are made. */
 struct hr_lane_options {
-    unsigned workers, threads; /* threads of one session; 0: all CPUs over the workers */
-    const char *cpu;           /* as in hrnet_session_options */
-    bool exact;
-    size_t batch;          /* largest batch; 0: the best within the budget */
-    double budget_seconds; /* a batch may take so long */
-    double delay_seconds;  /* the first of a batch waits so long for others; < 0: choose */
-    unsigned decoders;     /* threads that decode pictures ahead */
+    unsigned workers;
+    struct hrnet_session_options session; /* of each; threads 0: all CPUs over the workers */
+    size_t batch;                         /* largest batch; 0: the best within the budget */
+    double budget_seconds;                /* a batch may take so long */
+    double delay_seconds; /* the first of a batch waits so long for others; < 0: choose */
+    unsigned decoders;    /* threads that decode pictures ahead */
 };
 
 struct hr_lane {

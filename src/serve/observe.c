@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "serve/metrics.h"
 #include "serve/service.h"
 
 #define CODES 600 /* requests are counted by code; gRPC's are below 100 */
@@ -187,11 +188,6 @@ void hr_observe_request(struct hr_observe *o, const struct hr_log_line *line)
 
 /* ---- Metrics ---- */
 
-static void head(struct hr_text *out, const char *name, const char *type, const char *help)
-{
-    hr_text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void print_codes(struct hr_text *out, const char *protocol, atomic_uint_least64_t *counts,
                         size_t count)
 {
@@ -203,100 +199,20 @@ static void print_codes(struct hr_text *out, const char *protocol, atomic_uint_l
     }
 }
 
-/* The served models, each for every metric: the format wants a metric's lines together. */
-struct metric {
-    struct hr_text *out;
-    const char *name;
-    void (*print)(struct hr_text *out, const char *name, const char *labels,
-                  struct hr_served *served);
-};
-
-static void print_model(void *context, const struct hr_registry_entry *entry)
-{
-    struct metric *m = context;
-    char labels[256];
-    if (!entry->served)
-        return;
-    snprintf(labels, sizeof labels, "model=\"%.100s\",version=\"%.40s\"", entry->name,
-             entry->version);
-    m->print(m->out, m->name, labels, entry->served);
-}
-
-#define COUNTER(field)                                                                            \
-    static void print_##field(struct hr_text *out, const char *name, const char *labels,          \
-                              struct hr_served *served)                                           \
-    {                                                                                             \
-        hr_text_printf(out, "%s{%s} %" PRIu64 "\n", name, labels, (uint64_t)served->stats.field); \
-    }
-COUNTER(success_count)
-COUNTER(reject_count)
-COUNTER(cancel_count)
-COUNTER(fail_count)
-
-#define DURATIONS(field)                                                                 \
-    static void print_##field(struct hr_text *out, const char *name, const char *labels, \
-                              struct hr_served *served)                                  \
-    {                                                                                    \
-        hr_durations_print(&served->stats.field, name, labels, out);                     \
-    }
-DURATIONS(queue)
-DURATIONS(decode)
-DURATIONS(run)
-DURATIONS(request)
-
-static void print_batches(struct hr_text *out, const char *name, const char *labels,
-                          struct hr_served *served)
-{
-    uint64_t count = 0, sum = 0;
-    for (size_t n = 1; n <= HR_STATS_BATCHES; n++) {
-        const uint64_t batches = served->stats.batches[n];
-        count += batches;
-        sum += n * batches;
-        if ((n & (n - 1)) == 0)
-            hr_text_printf(out, "%s_bucket{%s,le=\"%zu\"} %" PRIu64 "\n", name, labels, n, count);
-    }
-    hr_text_printf(out,
-                   "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n%s_sum{%s} %" PRIu64
-                   "\n%s_count{%s} %" PRIu64 "\n",
-                   name, labels, count, name, labels, sum, name, labels, count);
-}
-
-static const struct {
-    const char *name, *type, *help;
-    void (*print)(struct hr_text *, const char *, const char *, struct hr_served *);
-} model_metrics[] = {
-    { "hrnet_answers_total", "counter", "Pictures and rows that were answered.",
-      print_success_count },
-    { "hrnet_failures_total", "counter", "Pictures and rows that failed.", print_fail_count },
-    { "hrnet_cancelled_total", "counter", "Pictures and rows whose client went away.",
-      print_cancel_count },
-    { "hrnet_rejected_total", "counter", "Requests refused because the queue was full.",
-      print_reject_count },
-    { "hrnet_item_seconds", "histogram", "From arrival to answer, of one picture or row.",
-      print_request },
-    { "hrnet_queue_seconds", "histogram", "Time in queues, of one picture or row.", print_queue },
-    { "hrnet_decode_seconds", "histogram", "Decoding and preparing one picture.", print_decode },
-    { "hrnet_compute_seconds", "histogram", "Computing one batch.", print_run },
-    { "hrnet_batch_items", "histogram", "Pictures and rows in a batch.", print_batches },
-};
-
 void hr_observe_print(struct hr_observe *o, struct hr_service *service, struct hr_text *out)
 {
-    head(out, "hrnet_requests_total", "counter", "Requests by protocol and code.");
+    hr_metric_head(out, "hrnet_requests_total", "counter", "Requests by protocol and code.");
     print_codes(out, "http", o->http, CODES);
     print_codes(out, "grpc", o->grpc, 32);
-    head(out, "hrnet_request_seconds", "histogram", "From the head of a request to its answer.");
+    hr_metric_head(out, "hrnet_request_seconds", "histogram",
+                   "From the head of a request to its answer.");
     hr_durations_print(&o->durations, "hrnet_request_seconds", "", out);
-    head(out, "hrnet_queue_items", "gauge", "Pictures and rows in the server now.");
+    hr_metric_head(out, "hrnet_queue_items", "gauge", "Pictures and rows in the server now.");
     hr_text_printf(out, "hrnet_queue_items %zu\n", hr_batcher_load(service->batcher));
-    head(out, "hrnet_requests_now", "gauge", "Requests being answered now.");
+    hr_metric_head(out, "hrnet_requests_now", "gauge", "Requests being answered now.");
     hr_text_printf(out, "hrnet_requests_now %" PRIu64 "\n", (uint64_t)service->requests_now);
-    head(out, "hrnet_uptime_seconds", "gauge", "Since the start.");
+    hr_metric_head(out, "hrnet_uptime_seconds", "gauge", "Since the start.");
     hr_text_printf(out, "hrnet_uptime_seconds %.3f\n",
                    1e-9 * (double)(hr_os_now_ns() - o->start_ns));
-    for (size_t i = 0; i < HR_COUNT(model_metrics); i++) {
-        struct metric m = { out, model_metrics[i].name, model_metrics[i].print };
-        head(out, m.name, model_metrics[i].type, model_metrics[i].help);
-        hr_registry_index(service->registry, print_model, &m);
-    }
+    hr_metrics_print(service->registry, service->triton_metrics, out);
 }

@@ -179,7 +179,7 @@ def test_loading_and_unloading(tmp_path, cat):
 def test_what_can_be_seen(small, cat, tmp_path):
     log = tmp_path / "access.log"
     trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-    with serving(f"small={small}", "-b", 2, "--access-log", log) as server:
+    with serving(f"small={small}", "-b", 2, "--access-log", log, "--triton-metrics") as server:
         answer = server.post("/v1/classify", cat, {"traceparent": trace})
         assert answer.headers["traceparent"][:36] == trace[:36]
         assert answer.headers["traceparent"][36:52] != trace[36:52]
@@ -195,9 +195,12 @@ def test_what_can_be_seen(small, cat, tmp_path):
         metrics = server.get("/metrics")
         assert metrics.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         check_metrics(metrics.body.decode())
+        labels = '{model="small",version="1"}'
+        for name in ("request_success", "count", "exec_count"):
+            assert f"nv_inference_{name}{labels} 1\n" in metrics.body.decode()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    first = lines[0]
-    assert first["path"] == "/v1/classify" and first["code"] == 200 and first["items"] == 1
+    first, = [line for line in lines if line["path"] == "/v1/classify"]
+    assert first["code"] == 200 and first["items"] == 1
     assert first["trace"] == trace[3:35] and first["bytes_in"] == len(cat)
     assert first["model"] == "small" and first["run_ms"] > 0
     assert [l["code"] for l in lines if l["path"] == "/nothing"] == [404]
