@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
-#include "serve/metrics.h"
+#include "serve/model_metrics.h"
 #include "serve/service.h"
 
 #define CODES 600 /* requests are counted by code; gRPC's are below 100 */

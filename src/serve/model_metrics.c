@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tables of metrics: ours, and the names that dashboards made for Triton ask for. */
-#include "serve/metrics.h"
+#include "serve/model_metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The models' metrics in the Prometheus text format 0.0.4. */
-#ifndef HR_SERVE_METRICS_H
-#define HR_SERVE_METRICS_H
+#ifndef HR_SERVE_MODEL_METRICS_H
+#define HR_SERVE_MODEL_METRICS_H
 
 #include <stdbool.h>
 
