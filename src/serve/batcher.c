@@ -351,6 +351,11 @@ double hr_batcher_wait_seconds(struct hr_batcher *b, const struct hr_served *ser
     return 1e-9 * (double)ns;
 }
 
+const struct hrnet_decode_options *hr_batcher_decode_options(const struct hr_batcher *b)
+{
+    return &b->options.decode;
+}
+
 /* ---- Waiting for an answer ---- */
 
 struct waiter {

@@ -42,6 +42,9 @@ enum hr_status hr_batcher_run(struct hr_batcher *batcher, struct hr_request *req
 size_t hr_batcher_load(struct hr_batcher *batcher);
 double hr_batcher_wait_seconds(struct hr_batcher *batcher, const struct hr_served *served);
 
+/* How pictures are decoded here. */
+const struct hrnet_decode_options *hr_batcher_decode_options(const struct hr_batcher *batcher);
+
 /* No more submits; what has not begun ends with HR_E_BUSY; waits for what has. */
 void hr_batcher_stop(struct hr_batcher *batcher);
 /* After stop.  NULL is allowed. */

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "serve/heat.h"
 #include "serve/json.h"
 #include "serve/multipart.h"
 #include "serve/picture_set.h"
@@ -14,7 +15,7 @@ struct classify {
     struct hr_part *parts; /* of a form, with the file names; else NULL */
     size_t count;
     int64_t k;
-    bool logits;
+    bool logits, explain;
     struct hr_pictures pictures;
 };
 
@@ -26,6 +27,22 @@ static void add_logits(json_t *record, const float *logits, size_t count)
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_real((double)logits[i]));
     json_object_set_new(record, "logits", list);
+}
+
+/* The map over the crop; a failure is told beside the answer, which stands. */
+static void add_explanation(const struct classify *c, json_t *record, const struct hr_item *item)
+{
+    const struct hr_served *served = c->pictures.served;
+    struct hr_text image = { 0 };
+    struct hrnet_decode_options decode = *hr_batcher_decode_options(c->call->service->batcher);
+    const enum hr_status status =
+        hr_heat_draw(served->heat, served->model, item->picture, item->picture_bytes, &decode,
+                     c->pictures.request.deadline_ns, &image);
+    if (status == HR_OK)
+        json_object_set_new(record, "explanation", json_string(hr_text_str(&image)));
+    else
+        json_object_set_new(record, "explanation_error", hr_json_text(hr_last_message()));
+    hr_text_fini(&image);
 }
 
 static json_t *record_of(struct classify *c, size_t i)
@@ -45,6 +62,8 @@ static json_t *record_of(struct classify *c, size_t i)
             json_object_set_new(record, "warning", hr_json_text(item->report.warning));
         if (c->logits)
             add_logits(record, item->logits, c->pictures.classes);
+        if (c->explain)
+            add_explanation(c, record, item);
     }
     if (c->parts && c->parts[i].file_name[0])
         json_object_set_new(record, "filename", hr_json_text(c->parts[i].file_name));
@@ -117,12 +136,14 @@ static enum hr_status read_pictures(struct classify *c)
 
 static bool read_query(struct classify *c)
 {
-    int64_t logits = 0;
+    int64_t logits = 0, explain = 0;
     const int64_t classes = (int64_t)c->pictures.classes;
     c->k = classes < 5 ? classes : 5;
     if (!hr_call_query_count(c->call, "k", 1, classes, &c->k) ||
-        !hr_call_query_count(c->call, "logits", 0, 1, &logits))
+        !hr_call_query_count(c->call, "logits", 0, 1, &logits) ||
+        !hr_call_query_count(c->call, "explain", 0, 1, &explain))
         return false;
+    c->explain = explain;
     c->logits = logits;
     return true;
 }

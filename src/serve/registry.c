@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
+#include "serve/heat.h"
 
 struct entry {
     char *name, *version, *source;
@@ -35,6 +36,7 @@ void hr_served_release(struct hr_served *served)
         return;
     for (size_t i = 0; i < served->lane_count; i++)
         hr_lane_destroy(served->lanes[i]);
+    hr_heat_destroy(served->heat);
     hrnet_model_release(served->model);
     hr_mem_free(served->name);
     hr_mem_free(served->version);
@@ -55,6 +57,8 @@ static enum hr_status open_served(struct hr_served **out, const struct hr_regist
         s->name && s->version
             ? (enum hr_status)r->options.open(r->options.open_context, source, &s->model)
             : HR_E_MEMORY;
+    if (status == HR_OK)
+        status = hr_heat_create(&s->heat);
     if (status == HR_OK)
         status = (enum hr_status)hrnet_model_describe(s->model, &s->info);
     if (status == HR_OK)

@@ -21,6 +21,7 @@ struct hr_served {
     struct hrnet_model_info info;
     struct hrnet_recipe recipe; /* pictures are prepared with it */
     struct hr_model_stats stats;
+    struct hr_heat *heat; /* serve/heat.h */
 
     atomic_size_t references; /* the registry's */
     struct hr_lane_options lane_options;

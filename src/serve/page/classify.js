@@ -45,9 +45,17 @@ function fill(card, file, answer, seconds) {
     row.append(bar, name, score);
     return row;
   }));
+  if (result.explanation) {
+    const map = document.createElement("img");
+    map.src = result.explanation;
+    map.alt = "Where the answer comes from: blue little, red much";
+    map.className = "map";
+    card.querySelector("figure").append(map);
+  }
   card.querySelector(".times").textContent =
     `${(1000 * seconds).toFixed(0)} ms in all: decode ${timing.decode_ms.toFixed(1)}, queue ${timing.queue_ms.toFixed(1)}, ` +
-    `compute ${timing.compute_ms.toFixed(1)} (batch of ${timing.batch})`;
+    `compute ${timing.compute_ms.toFixed(1)} (batch of ${timing.batch})` +
+    (result.explanation_error ? `; no heat map: ${result.explanation_error}` : "");
 }
 
 async function classify(file) {
@@ -57,7 +65,7 @@ async function classify(file) {
   image.onerror = () => image.remove();
   card.querySelector("figcaption").textContent = file.name;
   at("results").prepend(card);
-  const query = new URLSearchParams({ k: at("k").value, model: at("model").value });
+  const query = new URLSearchParams({ k: at("k").value, model: at("model").value, explain: Number(at("explain").checked) });
   const start = performance.now();
   try {
     const answer = await ask("/v1/classify?" + query, { method: "POST", body: file });

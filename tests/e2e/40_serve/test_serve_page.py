@@ -48,6 +48,10 @@ def test_classify(browser, server, tmp_path):
     assert browser.run("[...document.querySelectorAll('.bars li i')]"
                        ".every(bar => /%$/.test(bar.style.width))")
     assert "ms in all: decode" in browser.run("document.querySelector('.times').textContent")
+    browser.run("document.querySelector('#explain').click()")
+    browser.choose("#file", PICTURES / "coffee.png")
+    browser.wait("document.querySelectorAll('img.map').length === 1")
+    assert browser.run("document.querySelector('img.map').decode().then(() => true)")
     shot(browser, "classify")
     assert browser.complaints() == []
     (tmp_path / "no.jpg").write_text("no picture")
@@ -64,7 +68,7 @@ def test_paste_and_keyboard(browser, server):
     for _ in range(8):
         browser.key("Tab")
         seen.append(browser.run("document.activeElement.id || document.activeElement.textContent"))
-    assert ["Classify", "Status", "API", "file", "model", "k"] == seen[:6], seen
+    assert ["Classify", "Status", "API", "file", "model", "k", "explain"] == seen[:7], seen
     browser.run("""(async () => {
         const canvas = Object.assign(document.createElement("canvas"), { width: 300, height: 240 });
         canvas.getContext("2d").fillRect(20, 20, 90, 90);

@@ -45,6 +45,16 @@ def test_one_picture(server, cat, small, logits):
     assert answer["model"] == "small" and answer["timing"]["compute_ms"] > 0
 
 
+def test_an_explanation(server, cat):
+    plain, = server.post("/v1/classify", cat).json["results"]
+    result, = server.post("/v1/classify?explain=1", cat).json["results"]
+    kind, _, data = result.pop("explanation").partition(",")
+    assert kind == "data:image/png;base64" and result == plain
+    png = base64.b64decode(data)
+    assert png.startswith(b"\x89PNG") and png[16:24] == (224).to_bytes(4, "big") * 2
+    assert server.post("/v1/classify?explain=2", cat).status == 400
+
+
 def test_every_format_and_a_turned_one(server, small):
     for picture in sorted(PICTURES.iterdir()):
         line = run("predict", picture, "-m", small, "-k", 1, "--format", "jsonl").stdout
