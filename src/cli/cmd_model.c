@@ -9,6 +9,7 @@
 #include "cli/cache.h"
 #include "cli/commands.h"
 #include "cli/setup.h"
+#include "tensor/store.h"
 
 static const struct hr_flag json_flag[] = {
     { "json", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "print JSON" },
@@ -109,12 +110,72 @@ static int json_info(const struct hrnet_model_info *i, const struct hrnet_recipe
         "ignored", (json_int_t)i->ignored));
 }
 
+/* ---- Paddle-Lite: tensors without a model ---- */
+
+/* The store of a .nb file, or NULL for any other. */
+static struct hr_store *lite_store(const char *path)
+{
+    struct hr_store *store = NULL;
+    if (!path || hr_os_kind(path) != HR_OS_FILE || hr_store_open(&store, path) != HR_OK)
+        return NULL;
+    if (hr_store_format(store) == HR_FORMAT_PADDLE_LITE)
+        return store;
+    hr_store_destroy(store);
+    return NULL;
+}
+
+static int lite_info(const struct hr_store *store, bool json)
+{
+    const char *version = hr_store_meta(store, "paddle_lite.version");
+    const size_t count = hr_store_count(store);
+    uint64_t bytes = 0;
+    json_t *tensors = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct hr_tensor *t = hr_store_tensor(store, i);
+        size_t elements = 0;
+        if (hr_shape_elements(&t->shape, &elements) == HR_OK)
+            bytes += elements * hr_dtype_bytes(t->dtype);
+        json_array_append_new(tensors, json_pack("{s:s, s:s, s:s}", "name", hr_store_name(store, i),
+                                                 "dtype", hr_dtype_name(t->dtype), "shape",
+                                                 hr_shape_str(&t->shape).s));
+    }
+    if (json)
+        return print_json(json_pack("{s:i, s:s, s:s, s:I, s:I, s:o}", "schema", 1, "format",
+                                    "Paddle-Lite", "optimiser", version, "tensors_count",
+                                    (json_int_t)count, "weight_bytes", (json_int_t)bytes, "tensors",
+                                    tensors));
+    json_decref(tensors);
+    printf("file          Paddle-Lite, optimiser %s\n"
+           "tensors       %zu, %.1f MB, under the file's own names\n"
+           "verdict       no model: norms are multiplied into convolutions, the network is for "
+           "Paddle-Lite's engine; `hrnet convert` recovers the tensors\n",
+           version, count, (double)bytes / 1e6);
+    return 0;
+}
+
+static int lite_convert(const struct hr_store *store, const char *to, hrnet_file_format format)
+{
+    static const enum hr_format formats[] = { HR_FORMAT_SAFETENSORS, HR_FORMAT_SAFETENSORS,
+                                              HR_FORMAT_PADDLE, HR_FORMAT_TORCH };
+    const enum hr_status status = hr_store_save(store, to, formats[format]);
+    if (status != HR_OK)
+        return hr_report((int)status);
+    printf("%s: %zu tensors under their own names; the network, and norms apart from convolutions, "
+           "cannot be recovered\n",
+           to, hr_store_count(store));
+    return 0;
+}
+
 static int info(const struct hr_args *args)
 {
     struct hrnet_model_info described;
     struct hrnet_recipe recipe;
     hrnet_model *model = NULL;
-    int code = hr_setup_model(&model, args, args->operands[0], false);
+    struct hr_store *lite = lite_store(args->operands[0]);
+    int code = lite ? lite_info(lite, hr_arg_switch(args, "json")) : -1;
+    hr_store_destroy(lite);
+    if (code < 0)
+        code = hr_setup_model(&model, args, args->operands[0], false);
     if (code >= 0)
         return code;
     const hrnet_status status = hrnet_model_describe(model, &described);
@@ -316,6 +377,10 @@ static int convert(const struct hr_args *args)
         fprintf(stderr, "hrnet: %s exists: use --force to replace it\n", to);
         return 4;
     }
+    struct hr_store *lite = code < 0 ? lite_store(args->operands[0]) : NULL;
+    if (lite)
+        code = lite_convert(lite, to, format);
+    hr_store_destroy(lite);
     if (code < 0)
         code = hr_setup_model(&model, args, args->operands[0], false);
     if (code >= 0)

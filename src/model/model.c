@@ -228,7 +228,13 @@ enum hr_status hr_model_from_store(struct hr_model **out, struct hr_store *store
     static const struct hr_model_options defaults = { 0 };
     struct hr_model *model = hr_mem_alloc(1, sizeof *model);
     enum hr_status status = HR_E_MEMORY;
-    if (model) {
+    if (model && hr_store_format(store) == HR_FORMAT_PADDLE_LITE) {
+        status = hr_fail(HR_E_UNSUPPORTED,
+                         "Paddle-Lite's optimiser multiplied the norms into the convolutions and "
+                         "made a network for its own engine: `hrnet convert` recovers the %zu "
+                         "tensors, the model is the file it was made from",
+                         hr_store_count(store));
+    } else if (model) {
         model->references = 1;
         status = fill(model, store, name, options ? options : &defaults);
     }

@@ -24,6 +24,11 @@ enum hr_status hr_paddle_write(const struct hr_store *store, const char *path) H
 #define HR_PADDLE_NAME_TABLE "StructuredToParameterName@@"
 #define HR_PADDLE_TRAILER    "\x80\x04}X\x0a\0\0\0" HR_METADATA_NAME
 
+/* Paddle-Lite's .nb: the parameters alone, under its own names. */
+bool hr_paddle_lite_magic(const void *data, size_t size);
+enum hr_status hr_paddle_lite_read(struct hr_store *store, const void *data, size_t size,
+                                   const char *name) HR_WARN_UNUSED;
+
 enum hr_status hr_torch_zip_read(struct hr_store *store, const void *data, size_t size,
                                  const char *name) HR_WARN_UNUSED;
 enum hr_status hr_torch_zip_write(const struct hr_store *store, const char *path) HR_WARN_UNUSED;

@@ -41,7 +41,8 @@ const char *hr_format_name(enum hr_format format)
                                          [HR_FORMAT_TORCH_LEGACY] = "PyTorch legacy",
                                          [HR_FORMAT_ONNX] = "ONNX",
                                          [HR_FORMAT_PADDLE_PROGRAM] = "Paddle program",
-                                         [HR_FORMAT_PADDLE_PIR] = "Paddle PIR program" };
+                                         [HR_FORMAT_PADDLE_PIR] = "Paddle PIR program",
+                                         [HR_FORMAT_PADDLE_LITE] = "Paddle-Lite" };
     return names[format];
 }
 
@@ -306,6 +307,8 @@ static enum hr_format sniff(const uint8_t *data, size_t size)
 {
     if (size >= 4 && memcmp(data, "PK\003\004", 4) == 0)
         return HR_FORMAT_TORCH;
+    if (hr_paddle_lite_magic(data, size))
+        return HR_FORMAT_PADDLE_LITE;
     if (size >= 9 && data[8] == '{')
         return HR_FORMAT_SAFETENSORS;
     if (size >= 2 && data[0] == 0x80 && data[1] <= 5)
@@ -322,6 +325,7 @@ enum hr_status hr_store_open_memory(struct hr_store **out, const void *data, siz
         [HR_FORMAT_PADDLE] = hr_paddle_read,
         [HR_FORMAT_TORCH] = hr_torch_zip_read,
         [HR_FORMAT_TORCH_LEGACY] = hr_torch_legacy_read,
+        [HR_FORMAT_PADDLE_LITE] = hr_paddle_lite_read,
     };
     struct hr_store *store;
     const enum hr_format format = sniff(data, size);
@@ -385,6 +389,7 @@ enum hr_status hr_store_save(const struct hr_store *store, const char *path, enu
     case HR_FORMAT_ONNX:
     case HR_FORMAT_PADDLE_PROGRAM:
     case HR_FORMAT_PADDLE_PIR:
+    case HR_FORMAT_PADDLE_LITE:
         break;
     }
     return hr_fail(HR_E_UNSUPPORTED, "%s: the format '%s' is read, not written", path,

@@ -24,6 +24,7 @@ enum hr_format {
     HR_FORMAT_ONNX,           /* these hold graphs too: exchange/ reads them */
     HR_FORMAT_PADDLE_PROGRAM, /* .pdmodel and .pdiparams */
     HR_FORMAT_PADDLE_PIR,     /* .json and .pdiparams */
+    HR_FORMAT_PADDLE_LITE,    /* .nb: parameters as its optimiser left them, norms multiplied in */
 };
 const char *hr_format_name(enum hr_format format); /* "safetensors", "Paddle pickle", ... */
 

@@ -123,3 +123,31 @@ def test_an_assumed_recipe_is_told_once(tmp_path):
     for form in (("--recipe", "pillow"), ("--mean", "0,0,0")):
         given = run("export", graph, "-o", tmp_path / "y.onnx", "--force", *form)
         assert given.returncode == 0 and given.stderr == "", given.stderr
+
+
+def test_a_shape_that_is_computed_is_known(tmp_path):
+    """Shape, Slice, Concat, Reshape: how Paddle2ONNX flattens pooled values."""
+    graph = TESTS / "fuzz" / "corpus" / "onnx" / "flatten_by_shape.onnx"
+    assert json.loads(good("info", graph, "--json"))["classes"] == 3
+    plain = np.random.default_rng(2).normal(size=(3, 3, 8, 8)).astype(np.float32)
+    rows = [logits(graph, plain[i:i + 1], tmp_path)[0] for i in range(3)]
+    assert np.array_equal(logits(graph, plain, tmp_path), rows)
+    assert np.ptp(rows, axis=0).max() > 0.01
+    data = graph.read_bytes()
+    (tmp_path / "x.onnx").write_bytes(data.replace(b"\x0a\x01p\x12\x05shape", b"\x0a\x01z\x12\x05shape"))
+    bad(3, "only the whole shape of pooled values is known", "info", tmp_path / "x.onnx")
+
+
+def test_paddle_lite_files_give_their_tensors(tmp_path):
+    lite = TESTS / "fuzz" / "corpus" / "store" / "paddle_lite"
+    assert "optimiser v2.12" in good("info", lite) and "no model" in good("info", lite)
+    told = json.loads(good("info", lite, "--json"))
+    assert [(t["name"], t["shape"]) for t in told["tensors"]] == [
+        ("conv.b", "[2]"), ("conv.w", "[2,3,1,1]"), ("steps", "[1]")]
+    said = good("convert", lite, tmp_path / "x.safetensors")
+    assert "3 tensors under their own names" in said and "cannot be recovered" in said
+    data = (tmp_path / "x.safetensors").read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    first, last = json.loads(data[8:8 + size])["conv.w"]["data_offsets"]
+    assert np.array_equal(np.frombuffer(data[8 + size + first:8 + size + last], "<f4"), np.arange(6))
+    bad(3, "`hrnet convert` recovers the 3 tensors", "predict", CAT, "-m", lite)
