@@ -61,6 +61,8 @@ static void close_stream(struct stream *s)
 static bool is_before(const char *row, const struct hr_journal_place *place, bool of_steps)
 {
     char *end;
+    if (*row < '0' || *row > '9')
+        return false;
     const unsigned long long epoch = strtoull(row, &end, 10);
     const unsigned long long step = of_steps && *end == ',' ? strtoull(end + 1, NULL, 10) : 0;
     return epoch >= 1 && (epoch <= place->epoch ||
