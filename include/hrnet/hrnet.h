@@ -718,7 +718,8 @@ struct hrnet_evaluation {
      *  mean confidence and the share of right answers in their bin. */
     double ece;
     struct hrnet_bin bins[HRNET_BINS];
-    struct hrnet_mistake *mistakes; /**< the most confident first; free with hrnet_free() */
+    struct hrnet_mistake
+        *mistakes; /**< the most confident first, or NULL; free with hrnet_free() */
     uint64_t mistake_count;
     /** [classes], for lists with several labels a picture; then confusion is NULL, bins and
      * mistakes are empty, and top1 counts pictures with all labels right.  Free with hrnet_free().

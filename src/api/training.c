@@ -317,11 +317,13 @@ static bool observe_evaluation(void *context, size_t done, size_t all)
     return !o->progress || o->progress(o->context, done, all) == 0;
 }
 
-/* Mistakes with their paths, in one block. */
+/* Mistakes with their paths, in one block; NULL for none, which needs no freeing. */
 static enum hr_status tell_mistakes(struct hrnet_mistake **out, const struct hr_evaluation *e,
                                     const struct hr_names *paths)
 {
     size_t bytes = e->mistake_count * sizeof **out;
+    if (e->mistake_count == 0)
+        return HR_OK;
     for (size_t i = 0; i < e->mistake_count; i++)
         bytes += strlen(paths->items[e->mistakes[i].index]) + 1;
     struct hrnet_mistake *const list = hr_mem_alloc(bytes, 1);
