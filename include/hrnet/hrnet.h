@@ -635,6 +635,27 @@ struct hrnet_timing {
 HRNET_API hrnet_status hrnet_time_training(const struct hrnet_timing_options *options,
                                            struct hrnet_timing *out);
 
+/* ---- Preview of augmentations ------------------------------------------------------------- */
+
+struct hrnet_preview_options {
+    size_t struct_size;
+    const char *augment; /**< as in hrnet_train_options */
+    int size;            /**< height and width of a sample, px (default 224) */
+    int rows, columns;   /**< of samples (3, 6); each row begins with the plain picture */
+    uint64_t seed;
+    int whole; /**< these three as in hrnet_train_options */
+    double least_area, flip;
+    const char
+        *vary; /**< "m=1,5,9": a row for each value of that number instead of rows; or NULL */
+};
+HRNET_API void hrnet_preview_options_init(struct hrnet_preview_options *options,
+                                          size_t struct_size);
+/** Draws what training would make of pictures, which take turns, as a sheet in PNG: *png is freed
+ *  with hrnet_free().  A row is a batch where batches are mixed. */
+HRNET_API hrnet_status hrnet_preview(const char *const *paths, size_t count,
+                                     const struct hrnet_preview_options *options, uint8_t **png,
+                                     size_t *size);
+
 /* ---- Inspection of data ------------------------------------------------------------------- */
 
 typedef enum hrnet_level { HRNET_NOTE = 0, HRNET_WARNING = 1, HRNET_ERROR = 2 } hrnet_level;

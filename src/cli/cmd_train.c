@@ -84,7 +84,7 @@ static const struct hr_flag flags[] = {
     { "least-area", 0, HR_FLAG_REAL, "SHARE", "0.08", 0, 0, "of a random crop" },
     { "flip", 0, HR_FLAG_REAL, "CHANCE", "0.5", 0, 0, "of a picture to be mirrored" },
     { "augment", 0, HR_FLAG_TEXT, "STEPS", NULL, 0, 0,
-      "augmentations: randaugment:n=2,m=9;erasing:p=0.25;mixup:alpha=0.2; help lists them" },
+      "more of them: randaugment:n=2,m=9;erasing:p=0.25 (hrnet augment --list)" },
     { "val-split", 0, HR_FLAG_REAL, "SHARE", "0", 0, 0,
       "of each class validates, drawn by the seed, without --val" },
     { "balanced", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "every class is seen equally often" },
@@ -218,17 +218,6 @@ static int set_recipe(struct hrnet_train_options *o, struct hrnet_recipe *recipe
     return code;
 }
 
-/* What --augment may hold. */
-static int list_kinds(void)
-{
-    char *const kinds = hrnet_augment_kinds();
-    if (!kinds)
-        return hr_report(HRNET_E_MEMORY);
-    fputs(kinds, stdout);
-    hrnet_free(kinds);
-    return 0;
-}
-
 /* A file, or the fetched weights of that name. */
 static int set_weights(const char **out, struct hr_text *path, const char *name)
 {
@@ -265,8 +254,6 @@ static int train(const struct hr_args *args)
         hr_args_print(args, stdout);
         return 0;
     }
-    if (o.augment && strcmp(o.augment, "help") == 0)
-        return list_kinds();
     if (!o.folder)
         return hr_usage_error("train", "train needs --output FOLDER for its checkpoints");
     int code = set_recipe(&o, &recipe, args);

@@ -4,6 +4,7 @@
 #include "train/augment.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -400,6 +401,38 @@ enum hr_status hr_augment_parse(struct hr_augment_chain *chain, const char *text
             status = read_step(&made.steps[made.count++], step);
     }
     hr_mem_free(copy);
+    if (status == HR_OK)
+        status = check_chain(&made);
+    if (status == HR_OK)
+        *chain = made;
+    return status;
+}
+
+static bool has_number(const struct hr_augment_step *step, const char *name)
+{
+    const struct row *row = &rows[step->kind];
+    for (size_t i = 0; i < number_count(row); i++)
+        if (strcmp(row->numbers[i].name, name) == 0)
+            return true;
+    return strcmp(name, "p") == 0;
+}
+
+enum hr_status hr_augment_set(struct hr_augment_chain *chain, const char *pair)
+{
+    struct hr_augment_chain made = *chain;
+    char name[32], copy[96];
+    size_t found = 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(pair, "="), pair);
+    enum hr_status status = HR_OK;
+    for (size_t i = 0; status == HR_OK && i < made.count; i++) {
+        if (!has_number(&made.steps[i], name))
+            continue;
+        snprintf(copy, sizeof copy, "%s", pair); /* which reading cuts up */
+        status = read_pair(&made.steps[i], &rows[made.steps[i].kind], copy);
+        found++;
+    }
+    if (status == HR_OK && found == 0)
+        status = hr_fail(HR_E_ARGUMENT, "augmentation: no step has a number '%s'", name);
     if (status == HR_OK)
         status = check_chain(&made);
     if (status == HR_OK)

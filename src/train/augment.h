@@ -114,6 +114,8 @@ struct hr_augment_chain { /* zero-initialised is empty; copy freely */
 /* Appends the steps of `text` and checks the chain.  HR_E_ARGUMENT naming what is wrong, with the
  * nearest name; the chain is then untouched. */
 enum hr_status hr_augment_parse(struct hr_augment_chain *chain, const char *text) HR_WARN_UNUSED;
+/* Gives the number of "name=value" to every step that has it.  HR_E_ARGUMENT where none has. */
+enum hr_status hr_augment_set(struct hr_augment_chain *chain, const char *pair) HR_WARN_UNUSED;
 /* The chain as text with every number, which parses to the same chain. */
 void hr_augment_print(const struct hr_augment_chain *chain, struct hr_text *out);
 

@@ -145,6 +145,29 @@ static void evaluation_counts(void **state)
     hrnet_model_release(model);
 }
 
+static void previews_are_drawn(void **state)
+{
+    struct hrnet_preview_options o;
+    uint8_t *png = NULL;
+    size_t size = 0;
+    char path[160];
+    const char *const paths[] = { path, path };
+    (void)state;
+    snprintf(path, sizeof path, "%s/a/0.ppm", data);
+    hrnet_preview_options_init(&o, sizeof o);
+    o.size = 32;
+    o.augment = "randaugment;mixup";
+    assert_int_equal(hrnet_preview(paths, 2, &o, &png, &size), HRNET_OK);
+    assert_true(size > 100 && memcmp(png, "\x89PNG", 4) == 0);
+    hrnet_free(png);
+    o.vary = "q=1";
+    assert_int_equal(hrnet_preview(paths, 1, &o, &png, &size), HRNET_E_ARGUMENT);
+    assert_non_null(strstr(hrnet_last_error(), "no step has a number 'q'"));
+    o.rows = 0;
+    assert_int_equal(hrnet_preview(paths, 1, &o, &png, &size), HRNET_E_ARGUMENT);
+    assert_int_equal(hrnet_preview(paths, 0, &o, &png, &size), HRNET_E_ARGUMENT);
+}
+
 static void count_findings(void *context, const struct hrnet_finding *finding)
 {
     int *const found = context;
@@ -239,6 +262,7 @@ int main(void)
         cmocka_unit_test(the_callback_stops_it),
         cmocka_unit_test(evaluation_counts),
         cmocka_unit_test(data_are_inspected),
+        cmocka_unit_test(previews_are_drawn),
         cmocka_unit_test(augmentations_are_listed),
         cmocka_unit_test(a_step_is_timed),
         cmocka_unit_test(what_makes_no_sense_is_refused),

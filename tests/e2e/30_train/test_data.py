@@ -31,6 +31,31 @@ def data(tmp_path):
     return tmp_path
 
 
+def test_a_sheet_of_augmentations(data):
+    """The same bytes for the same seed, a row for each value, and the list of steps."""
+    def sheet(name, *args):
+        result = run("augment", data / "train" / "a" / "0.ppm", "-o", data / name, "--size", "32",
+                     *args)
+        return result, (data / name).read_bytes() if result.returncode == 0 else b""
+    chain = "timm:rand-m9-mstd0.5-inc1;erasing:mode=pixel"
+    a, first = sheet("a.png", "--augment", chain)
+    b, again = sheet("b.png", "--augment", chain)
+    c, other = sheet("c.png", "--augment", chain, "--seed", "1")
+    assert a.returncode == b.returncode == c.returncode == 0, a.stderr
+    assert first == again != other and first.startswith(b"\x89PNG")
+    rows, tall = sheet("d.png", "--augment", "randaugment", "--vary", "m=1,3,5,7,9", "--columns",
+                       "2")
+    assert rows.returncode == 0 and tall[16:24] > b"" and \
+        int.from_bytes(tall[20:24], "big") > int.from_bytes(tall[16:20], "big")
+    assert sheet("e.png", "--augment", "fmix", data / "train" / "b" / "1.ppm")[0].returncode == 0
+    bad, _ = sheet("f.png", "--augment", "randaugment", "--vary", "m=11")
+    assert bad.returncode == 2 and "m is '11'" in bad.stderr
+    assert not (data / "f.png").exists()
+    kinds = run("augment", "--list").stdout
+    assert "randaugment" in kinds and "decay=3" in kinds
+    assert run("augment").returncode == 2
+
+
 def test_good_data(data):
     result = run("check-data", data / "train", "--val", data / "val")
     assert result.returncode == 0, result.stderr

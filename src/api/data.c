@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The public API, part six: inspection of data sets. */
+ * The public API, part six: inspection of data sets, and what augmentations make of pictures. */
 #include "api/api.h"
+
+#include <math.h>
 
 #include "base/mem.h"
 #include "base/text.h"
 #include "train/inspect.h"
+#include "train/preview.h"
+
+#define MAX_SIZE 4096 /* px, as of training */
 
 void hrnet_inspect_options_init(struct hrnet_inspect_options *options, size_t struct_size)
 {
@@ -99,5 +104,60 @@ hrnet_status hrnet_inspect(const struct hrnet_inspect_options *options,
     if (status == HR_OK)
         status = fill(out, &in);
     hr_inspection_fini(&in);
+    return PUBLIC(status);
+}
+
+/* ---- Previews ---- */
+
+void hrnet_preview_options_init(struct hrnet_preview_options *options, size_t struct_size)
+{
+    const struct hrnet_preview_options defaults = {
+        .size = 224, .rows = 3, .columns = 6, .least_area = 0.08, .flip = 0.5
+    };
+    HR_API_OPTIONS_INIT(struct hrnet_preview_options, defaults);
+}
+
+static enum hr_status inner_of(struct hr_preview_options *inner,
+                               const struct hrnet_preview_options *o)
+{
+    struct hr_sample_options *const s = &inner->sample;
+    if (o->size < 1 || o->size > MAX_SIZE || o->rows < 1 || o->columns < 1)
+        return hr_fail(HR_E_ARGUMENT, "%d rows of %d samples of %d px: 1 and more, up to %d px",
+                       o->rows, o->columns, o->size, MAX_SIZE);
+    if (!(o->flip >= 0.0 && o->flip <= 1.0) || !(o->least_area > 0.0 && o->least_area <= 1.0))
+        return hr_fail(HR_E_ARGUMENT, "flip %g and least area %g must be shares", o->flip,
+                       o->least_area);
+    HR_TRY(hr_recipe_named(&s->recipe, "opencv"));
+    s->recipe.crop_width = s->recipe.crop_height = o->size;
+    s->recipe.resize_short = (int)lround((double)o->size * 256.0 / 224.0);
+    HR_TRY(hr_recipe_check(&s->recipe));
+    s->crop = !o->whole;
+    s->least_area = o->least_area;
+    s->flip = o->flip;
+    inner->rows = (size_t)o->rows;
+    inner->columns = (size_t)o->columns;
+    inner->seed = o->seed;
+    inner->vary = o->vary;
+    return o->augment ? hr_augment_parse(&s->augment, o->augment) : HR_OK;
+}
+
+hrnet_status hrnet_preview(const char *const *paths, size_t count,
+                           const struct hrnet_preview_options *options, uint8_t **png, size_t *size)
+{
+    struct hrnet_preview_options o;
+    struct hr_preview_options inner = { .paths = paths, .count = count };
+    struct hr_image sheet = { 0 };
+    if (!paths || count == 0 || !options || !png || !size)
+        return hr_api_missing_argument(__func__);
+    hrnet_preview_options_init(&o, sizeof o);
+    enum hr_status status = hr_api_options_copy(&o, sizeof o, options, "hrnet_preview_options");
+    if (status == HR_OK)
+        status = inner_of(&inner, &o);
+    if (status == HR_OK)
+        status = hr_preview(&sheet, &inner);
+    if (status == HR_OK)
+        status =
+            (enum hr_status)hrnet_encode_png(sheet.pixels, sheet.width, sheet.height, png, size);
+    hr_image_fini(&sheet);
     return PUBLIC(status);
 }
