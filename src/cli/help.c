@@ -62,6 +62,8 @@ static void roff(const char *text, FILE *out)
             fputs("\\(aq", out);
         else if (*text == '`')
             fputs("\\(ga", out);
+        else if (*text == '|')
+            fputs("|\\:", out); /* a long choice of words may break behind it */
         else
             fprintf(out, *text == '\\' || *text == '-' ? "\\%c" : "%c", *text);
     }

@@ -12,7 +12,7 @@ import pytest
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
 COMMANDS = ("predict run preprocess info verify models convert export diff pull train eval plan bench "
-            "serve client check-data augment completion help version").split()
+            "serve client explain features check-data augment completion help version").split()
 
 
 @pytest.fixture(scope="module")
