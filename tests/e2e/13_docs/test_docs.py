@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -44,6 +45,13 @@ def shell(place, command):
     result = subprocess.run(command, shell=True, executable="/bin/bash", cwd=place, env=environment,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return result.stdout.rstrip("\n")
+
+
+def test_the_chart_of_rivals_shows_the_table(tmp_path):
+    root = TESTS.parent
+    subprocess.run([sys.executable, root / "bench" / "charts.py", "rivals", "-o", tmp_path / "rivals.svg"], check=True)
+    assert (tmp_path / "rivals.svg").read_bytes() == (root / "docs" / "rivals.svg").read_bytes(), \
+        "make it anew: python3 bench/charts.py rivals -o docs/rivals.svg"
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/cli.md"])
