@@ -3,7 +3,8 @@
  *   check_kernels                      all checks
  *   check_kernels --filter TEXT        only kernels with TEXT in their name
  *   check_kernels --case NAME "NUMBERS"  the one case that a failure printed
- *   check_kernels --bench [--width W] [--batch N] [--filter TEXT]   CSV */
+ *   check_kernels --bench [--width W] [--batch N] [--filter TEXT]   CSV
+ *   check_kernels --errors [--width W]   CSV: distance from float64 on real layers */
 #include "check.h"
 
 #include <math.h>
@@ -169,11 +170,13 @@ static int repeat_case(struct check *check, const char *name, const char *text)
 int main(int argc, char **argv)
 {
     struct check check = { 0 };
-    bool bench = false;
+    bool bench = false, errors = false;
     int width = 18, batch = 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--bench") == 0)
             bench = true;
+        else if (strcmp(argv[i], "--errors") == 0)
+            errors = true;
         else if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc)
             check.filter = argv[++i];
         else if (strcmp(argv[i], "--width") == 0 && i + 1 < argc)
@@ -184,15 +187,18 @@ int main(int argc, char **argv)
             return repeat_case(&check, argv[i + 1], argv[i + 2]);
         else {
             fprintf(stderr, "usage: check_kernels [--filter TEXT] [--case NAME NUMBERS] "
-                            "[--bench [--width W] [--batch N]]\n");
+                            "[--bench [--width W] [--batch N]] [--errors [--width W]]\n");
             return 2;
         }
     }
     const uint32_t host = hr_cpu_get()->flags;
-    if (bench) {
+    if (bench || errors) {
         struct hr_kernels kernels;
         hr_kernels_init(&kernels, host);
-        bench_conv(&kernels, width, (size_t)batch, check.filter);
+        if (bench)
+            bench_conv(&kernels, width, (size_t)batch, check.filter);
+        else
+            errors_print(&kernels, width);
         return 0;
     }
     for (size_t r = 0; r < hr_isa_count; r++)
@@ -200,6 +206,15 @@ int main(int argc, char **argv)
             check_rung(&check, &hr_isa_ladder[r]);
         else
             printf("%-14s not on this CPU\n", hr_isa_ladder[r].name);
+    for (size_t r = 1; !check.filter && r < hr_isa_count; r++) {
+        struct hr_kernels kernels;
+        uint32_t flags = 0;
+        for (size_t i = 0; i <= r; i++)
+            flags |= hr_isa_ladder[i].need;
+        hr_kernels_init(&kernels, host & flags);
+        if (strcmp(kernels.isa, hr_isa_ladder[r].name) == 0)
+            check_errors(&check, &kernels);
+    }
     check.slow = true;
     for (size_t r = 0; simde_rungs[r].name; r++)
         if ((host & simde_rungs[r].need) != simde_rungs[r].need)

@@ -54,6 +54,12 @@ struct layer {
 };
 size_t layers_of(struct layer *layers, size_t capacity, int width, size_t vector);
 
+/* Kernels that reorder sums on the layers of W18 and W48, against float64: within the bound of the
+ * theory for each output, and within what their headers state. */
+void check_errors(struct check *check, const struct hr_kernels *kernels);
+/* Those errors, and of direct kernels beside them, for one width: CSV on standard output. */
+void errors_print(const struct hr_kernels *kernels, int width);
+
 /* Times every candidate on the layers of a width: CSV on standard output. */
 void bench_conv(const struct hr_kernels *kernels, int width, size_t n, const char *filter);
 
