@@ -270,6 +270,8 @@ struct hrnet_session_options {
     int lean_memory; /**< nonzero: larger packed weights only where they gain much: three quarters
                         of the memory or less, some per cent slower, bits of its own */
     hrnet_order order;
+    const char *tuning_file; /**< of hrnet_session_tune(), or NULL; one that is not there, is
+                                damaged or was made by another CPU or build changes nothing */
 };
 HRNET_API void hrnet_session_options_init(struct hrnet_session_options *options,
                                           size_t struct_size);
@@ -322,6 +324,22 @@ HRNET_API hrnet_status hrnet_session_step(const hrnet_session *session, size_t i
 /** As hrnet_session_run(), writing the time of each step to nanoseconds[step_count]. */
 HRNET_API hrnet_status hrnet_session_profile(hrnet_session *session, const float *x, size_t n,
                                              float *logits, uint64_t *nanoseconds);
+
+/** One shape of convolution that hrnet_session_tune() has timed. */
+struct hrnet_tuned {
+    int kernel, stride;
+    int64_t channels, out_channels, height, width; /**< of its input */
+    size_t count;                                  /**< steps of this shape */
+    const char *chosen, *winner; /**< kernels: the one that is foreseen, the one that is faster */
+    double chosen_us, winner_us; /**< of one picture on one thread */
+};
+typedef void hrnet_tuned_fn(void *context, const struct hrnet_tuned *tuned);
+/** Times the kernels that could compute each convolution of a session and puts the ones that are at
+ *  least 3 % faster than foreseen into `file` (made, or its other lines kept), for sessions that
+ * name it as tuning_file: logits then differ by rounding (5e-4 of the largest at most), the same
+ * for every batch and thread count.  Takes some seconds.  `told` may be NULL. */
+HRNET_API hrnet_status hrnet_session_tune(const hrnet_session *session, const char *file,
+                                          hrnet_tuned_fn *told, void *context);
 
 struct hrnet_foretold {
     double ms;       /**< one run of the session's batch */

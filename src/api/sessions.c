@@ -2,10 +2,13 @@
  * The public API, part three: sessions and answers. */
 #include "api/api.h"
 
+#include <stdio.h>
+
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/pool.h"
+#include "plan/tune.h"
 #include "plan/waves.h"
 
 #define HRNET_MAX_BATCH 1024
@@ -77,11 +80,22 @@ static enum hr_status copy_features(hrnet_session *session, const char *const *f
     return HR_OK;
 }
 
+#define MACHINE_BYTES 256
+
+/* What measured times are good for: this CPU, this build. */
+static const char *machine_line(char line[MACHINE_BYTES])
+{
+    snprintf(line, MACHINE_BYTES, "%s; %s", hrnet_cpu_name(), hrnet_build_info());
+    return line;
+}
+
 hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
                                   const struct hrnet_session_options *options)
 {
     struct hrnet_session_options o = { .batch = 1 };
     struct hr_session_options inner = { 0 };
+    struct hr_tuning tuning = { 0 };
+    char machine[MACHINE_BYTES];
     hrnet_session *session = NULL;
     if (!out || !model)
         return hr_api_missing_argument(__func__);
@@ -100,7 +114,10 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
     if (!session)
         return HRNET_E_MEMORY;
     status = copy_features(session, o.features);
+    if (status == HR_OK && o.tuning_file)
+        status = hr_tuning_read(&tuning, o.tuning_file, machine_line(machine));
     if (status == HR_OK) {
+        inner.tuning = &tuning;
         inner.threads = o.threads;
         inner.batch = o.batch;
         inner.height = o.height;
@@ -119,6 +136,7 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
         *out = session;
         session = NULL;
     }
+    hr_tuning_fini(&tuning);
     hrnet_session_destroy(session);
     return PUBLIC(status);
 }
@@ -257,6 +275,45 @@ hrnet_status hrnet_session_step(const hrnet_session *session, size_t index,
     }
     *out = info;
     return HRNET_OK;
+}
+
+struct telling {
+    hrnet_tuned_fn *told;
+    void *context;
+};
+
+static void tell(void *context, const struct hr_tune_result *r)
+{
+    const struct telling *t = context;
+    const struct hr_conv_shape *s = r->shape;
+    const struct hrnet_tuned row = { .kernel = s->kernel,
+                                     .stride = s->stride,
+                                     .channels = (int64_t)s->c,
+                                     .out_channels = (int64_t)s->k,
+                                     .height = (int64_t)s->h,
+                                     .width = (int64_t)s->w,
+                                     .count = r->count,
+                                     .chosen = r->chosen,
+                                     .winner = r->winner,
+                                     .chosen_us = r->chosen_us,
+                                     .winner_us = r->winner_us };
+    t->told(t->context, &row);
+}
+
+hrnet_status hrnet_session_tune(const hrnet_session *session, const char *file,
+                                hrnet_tuned_fn *told, void *context)
+{
+    struct hr_tuning tuning = { 0 };
+    struct telling telling = { told, context };
+    char machine[MACHINE_BYTES];
+    if (!session || !file)
+        return hr_api_missing_argument(__func__);
+    enum hr_status status =
+        hr_tune_plan(&tuning, hr_session_plan(session->session), told ? tell : NULL, &telling);
+    if (status == HR_OK)
+        status = hr_tuning_add(file, machine_line(machine), &tuning);
+    hr_tuning_fini(&tuning);
+    return PUBLIC(status);
 }
 
 static void no_task(void *context, size_t task, size_t task_count)

@@ -276,8 +276,7 @@ static int plan(const struct hr_args *args)
         options.width = recipe.crop_width;
         if (list)
             options.threads = 1;
-        const hrnet_status status = hrnet_session_create(&session, model, &options);
-        code = status == HRNET_OK ? -1 : hr_report((int)status);
+        code = hr_setup_create(&session, model, args, &options);
     }
     if (code < 0 && list) {
         code = simulate(args, session, counts, count);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "cli/cache.h"
 
@@ -49,6 +50,8 @@ const struct hr_flag hr_session_flags[] = {
       "lean: smaller packed weights, some per cent slower" },
     { "order", 0, HR_FLAG_CHOICE, "auto|steps|waves", "auto", 0, 0,
       "one step after the other, or branches side by side (auto: from 3 threads)" },
+    { "tuning", 0, HR_FLAG_CHOICE, "auto|none", "auto", 0, 0,
+      "auto: kernels that `hrnet tune` found faster here, if it ever ran" },
     { 0 },
 };
 
@@ -260,6 +263,29 @@ struct hrnet_session_options hr_setup_session_options(const struct hr_args *args
     return options;
 }
 
+enum hr_status hr_setup_tuning(struct hr_text *out)
+{
+    const uint64_t machine =
+        hr_hash_text(hrnet_cpu_name()) ^ hr_hash_mix(hr_hash_text(hrnet_build_info()));
+    HR_TRY(hr_cache_folder(out));
+    hr_text_printf(out, "/tuning-%016llx.txt", (unsigned long long)machine);
+    return out->status;
+}
+
+/* With what `hrnet tune` found on this machine, unless told otherwise. */
+int hr_setup_create(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
+                    const struct hrnet_session_options *options)
+{
+    struct hrnet_session_options tuned = *options;
+    struct hr_text path = { 0 };
+    const bool wanted = strcmp(hr_arg_text(args, "tuning"), "auto") == 0;
+    if (wanted && hr_setup_tuning(&path) == HR_OK && hr_os_kind(path.data) == HR_OS_FILE)
+        tuned.tuning_file = path.data;
+    const hrnet_status status = hrnet_session_create(out, model, &tuned);
+    hr_text_fini(&path);
+    return status == HRNET_OK ? -1 : hr_report((int)status);
+}
+
 int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
                      size_t batch, int height, int width, const char *const *features)
 {
@@ -268,8 +294,7 @@ int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_ar
     options.height = height;
     options.width = width;
     options.features = features;
-    const hrnet_status status = hrnet_session_create(out, model, &options);
-    return status == HRNET_OK ? -1 : hr_report((int)status);
+    return hr_setup_create(out, model, args, &options);
 }
 
 struct hrnet_decode_options hr_setup_decode(const struct hr_args *args)

@@ -3,6 +3,7 @@
 #ifndef HR_CLI_SETUP_H
 #define HR_CLI_SETUP_H
 
+#include "base/text.h"
 #include "cli/flags.h"
 #include "hrnet/hrnet.h"
 
@@ -27,8 +28,12 @@ int hr_setup_recipe(struct hrnet_recipe *out, const struct hr_args *args,
                     const struct hrnet_recipe *base);
 bool hr_setup_recipe_given(const struct hr_args *args);
 struct hrnet_session_options hr_setup_session_options(const struct hr_args *args);
+int hr_setup_create(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
+                    const struct hrnet_session_options *options);
 int hr_setup_session(hrnet_session **out, hrnet_model *model, const struct hr_args *args,
                      size_t batch, int height, int width, const char *const *features);
+/* Where `hrnet tune` keeps what it measured on this CPU with this build; it need not exist. */
+enum hr_status hr_setup_tuning(struct hr_text *out) HR_WARN_UNUSED;
 struct hrnet_decode_options hr_setup_decode(const struct hr_args *args);
 
 /* Warnings of the library go to stderr as "hrnet: ...". */

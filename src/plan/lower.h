@@ -4,6 +4,7 @@
 #define HR_PLAN_LOWER_H
 
 #include "plan/plan.h"
+#include "plan/tuning.h"
 
 /* Where a run finds one value.  Vectors [n,c] are rows of `stride` floats, as NHWC with one
  * pixel. */
@@ -43,7 +44,8 @@ struct hr_lowering {
     const struct hr_graph *graph;
     /* Of each graph value in each layout, or -1. */
     int32_t (*block)[HR_LAYOUT_COUNT];
-    struct hr_pack_job *jobs; /* weights that the steps need */
+    const struct hr_tuning *tuning; /* or NULL */
+    struct hr_pack_job *jobs;       /* weights that the steps need */
     size_t job_count, job_capacity;
 };
 
@@ -93,6 +95,9 @@ typedef enum hr_status hr_lower_fn(struct hr_lowering *l, const struct hr_node *
 hr_lower_fn hr_lower_conv, hr_lower_linear;                               /* lower_conv.c */
 hr_lower_fn hr_lower_sum, hr_lower_relu, hr_lower_add, hr_lower_upsample; /* lower_eltwise.c */
 hr_lower_fn hr_lower_global_pool, hr_lower_scale, hr_lower_sigmoid;
+/* The shape and kernel of a step that is a convolution; NULL of any other. */
+const struct hr_conv_shape *hr_step_conv(const struct hr_step *step,
+                                         const struct hr_conv_kernel **kernel);
 extern hr_lower_fn
     *const hr_lower_of[HR_OP_COUNT]; /* a hole only where the op is always rewritten */
 

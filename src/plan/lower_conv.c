@@ -4,6 +4,8 @@
  * set. */
 #include "plan/lower.h"
 
+#include <string.h>
+
 /* Cycles that a run must save for each byte that a kernel's packed weights are larger: two threads
  * that stream weights wait for memory where one does not, and bytes cost time when a session
  * starts.  At 0.1 nothing is lost on one thread (W48 gains 9 % over 0.25, its process has 600 MB
@@ -62,6 +64,16 @@ static void conv_task(const struct hr_step *step, const struct hr_run *run, size
 {
     const struct hr_conv_call call = conv_call(step, run);
     ((const struct conv_detail *)step->detail)->kernel->run(&call, task, count);
+}
+
+const struct hr_conv_shape *hr_step_conv(const struct hr_step *step,
+                                         const struct hr_conv_kernel **kernel)
+{
+    const struct conv_detail *d = step->detail;
+    if (step->task != conv_task)
+        return NULL;
+    *kernel = d->kernel;
+    return &d->shape;
 }
 
 static struct hr_conv_shape conv_shape(const struct hr_lowering *l, const struct hr_node *node)
@@ -155,6 +167,23 @@ static const struct hr_conv_kernel *cheapest(const struct hr_lowering *l,
     return best;
 }
 
+/* The kernel that was measured to be faster than `one`, the cheapest by its cost, or NULL.  It is
+ * the same for every batch and thread count, so a picture keeps its bits. */
+static const struct hr_conv_kernel *measured(const struct hr_lowering *l,
+                                             const struct hr_conv_kernel *one,
+                                             const struct hr_conv_shape *shape)
+{
+    const struct hr_kernels *k = l->plan->kernels;
+    const char *name = l->tuning ? hr_tuning_find(l->tuning, shape, k->isa) : NULL;
+    if (!name || l->plan->exact || l->plan->lean_memory)
+        return NULL;
+    for (size_t i = 0; i < k->conv_count; i++)
+        if (strcmp(k->conv[i]->name, name) == 0 && k->conv[i]->applies(shape) &&
+            k->conv[i]->x_layout == one->x_layout && k->conv[i]->y_layout == one->y_layout)
+            return k->conv[i];
+    return NULL;
+}
+
 /* Bits must not depend on the batch: whether an exact kernel is taken is decided for one image;
  * which of the exact ones, all of equal bits, for the batch at hand. */
 static const struct hr_conv_kernel *choose_conv(const struct hr_lowering *l,
@@ -162,6 +191,9 @@ static const struct hr_conv_kernel *choose_conv(const struct hr_lowering *l,
                                                 const struct hr_conv_shape *shape)
 {
     const struct hr_conv_kernel *one = cheapest(l, node, shape, 1, l->plan->exact);
+    const struct hr_conv_kernel *tuned = one ? measured(l, one, shape) : NULL;
+    if (tuned)
+        return tuned;
     return one && one->exact ? cheapest(l, node, shape, l->plan->images, true) : one;
 }
 

@@ -105,7 +105,7 @@ static void sum_up(struct hr_plan *p)
 static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, struct hr_packs *packs,
                            const struct hr_plan_options *options, struct hr_pool *pool)
 {
-    struct hr_lowering l = { .plan = p, .graph = graph };
+    struct hr_lowering l = { .plan = p, .graph = graph, .tuning = options->tuning };
     p->kernels = options->kernels;
     p->threads = options->threads;
     p->exact = options->exact;

@@ -21,8 +21,9 @@ struct hr_plan_options {
     bool side_by_side; /* steps that do not need each other run at once: pays from 3 threads */
     bool exact; /* only kernels with the order of arithmetic of kernel/conv.h: equal bits everywhere
                  */
-    bool lean_memory;            /* bytes of packed weights count beside time */
-    const char *const *features; /* names of feature maps that stay readable after a run */
+    bool lean_memory;               /* bytes of packed weights count beside time */
+    const struct hr_tuning *tuning; /* kernels measured to be faster, or NULL; not kept */
+    const char *const *features;    /* names of feature maps that stay readable after a run */
     size_t feature_count;
 };
 

@@ -86,6 +86,7 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
         .threads = s->threads,
         .exact = options->exact,
         .lean_memory = options->lean_memory,
+        .tuning = options->tuning,
         .side_by_side = hr_session_side_by_side(options->order, s->threads),
         .features = options->features,
         .feature_count = options->feature_count,

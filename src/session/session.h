@@ -20,6 +20,7 @@ struct hr_session_options {
     bool exact;            /* only kernels that add in the plain order: equal bits on every CPU */
     bool lean_memory;      /* smaller packed weights, slower */
     enum hr_order order;
+    const struct hr_tuning *tuning; /* as hr_plan_options.tuning */
     const char *const *features;
     size_t feature_count;
 };

@@ -262,6 +262,42 @@ static void more_threads_are_foretold(void **state)
     assert_null(session);
 }
 
+static void count_told(void *context, const struct hrnet_tuned *tuned)
+{
+    assert_true(tuned->count > 0 && tuned->kernel == 3 && tuned->chosen && tuned->winner);
+    ++*(size_t *)context;
+}
+
+static void tuning_is_kept_in_a_file(void **state)
+{
+    char path[] = "/tmp/hrnet_tuned_XXXXXX", lock[64];
+    hrnet_session *session = session_of(*state, 1, NULL);
+    struct hrnet_session_options options;
+    struct hrnet_session_info info;
+    float logits[BATCH * CLASSES];
+    size_t told = 0;
+    close(mkstemp(path)); /* an empty file is a damaged one */
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    assert_int_equal(hrnet_session_describe(session, &info), HRNET_OK);
+    assert_int_equal(hrnet_session_tune(session, path, count_told, &told), HRNET_OK);
+    assert_true(told > 0 || strcmp(info.isa, "baseline") == 0);
+    assert_int_equal(hrnet_session_tune(session, NULL, NULL, NULL), HRNET_E_ARGUMENT);
+    assert_int_equal(hrnet_session_tune(session, "/nonexistent/x", NULL, NULL), HRNET_E_IO);
+    hrnet_session_destroy(session);
+    hrnet_session_options_init(&options, sizeof options);
+    options.batch = BATCH;
+    options.height = info.height;
+    options.width = info.width;
+    options.tuning_file = path;
+    assert_int_equal(hrnet_session_create(&session, *state, &options), HRNET_OK);
+    assert_int_equal(hrnet_session_run(session, x, BATCH, logits), HRNET_OK);
+    for (int i = 0; i < BATCH * CLASSES; i++)
+        assert_true(fabsf(logits[i] - want[i]) <= 5e-4f * fabsf(want[i]) + 5e-4f);
+    hrnet_session_destroy(session);
+    unlink(lock);
+    unlink(path);
+}
+
 /* ---- Files ---- */
 
 static void runs_equal(hrnet_model *model, float limit)
@@ -324,13 +360,10 @@ static void a_file_in_memory_is_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_session_keeps_its_model),
-        TEST(sessions_of_many_threads_share_a_model),
-        TEST(features_have_names),
-        TEST(unknown_features_and_options_are_refused),
-        TEST(steps_have_names_and_times),
-        TEST(more_threads_are_foretold),
-        TEST(written_files_give_the_same_answers),
+        TEST(a_session_keeps_its_model),  TEST(sessions_of_many_threads_share_a_model),
+        TEST(features_have_names),        TEST(unknown_features_and_options_are_refused),
+        TEST(steps_have_names_and_times), TEST(more_threads_are_foretold),
+        TEST(tuning_is_kept_in_a_file),   TEST(written_files_give_the_same_answers),
         TEST(a_file_in_memory_is_a_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

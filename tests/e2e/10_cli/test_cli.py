@@ -257,6 +257,27 @@ def test_info_verify_models_plan_bench(w18):
     assert len(line["logits"]) == 1000
 
 
+def test_tune_is_remembered_and_harmless(tmp_path):
+    env = {"HRNET_CACHE": str(tmp_path / "new" / "cache")}
+    small = ("hrnet_w18_small", "--size", 64)
+    table = run("tune", *small, env=env).stdout
+    assert "shapes changed" in table
+    kept = pathlib.Path(table.splitlines()[-1])
+    assert kept.parent == tmp_path / "new" / "cache" and kept.read_text().startswith("hrnet-tuning 1")
+    kernels = lambda **more: [s["kernel"] for s in json.loads(run("plan", *small, "-t", 1, "--json", **more).stdout)["steps"]]
+    plain = kernels(env={**env, "HRNET_TUNING": "none"})
+    assert plain == kernels(env={"HRNET_CACHE": str(tmp_path / "none")})
+    rows = [line.split() for line in kept.read_text().splitlines()[2:-1]]
+    assert {row[7] for row in rows} <= set(kernels(env=env))
+    kept.write_text("hrnet-tuning 1\nsum 0\n")
+    result = run("plan", *small, "-t", 1, "--json", env=env)
+    assert result.returncode == 0 and "hrnet tune" in result.stderr
+    assert [s["kernel"] for s in json.loads(result.stdout)["steps"]] == plain
+    other = tmp_path / "here.txt"
+    assert run("tune", *small, "--file", other, "--cpu", "baseline").returncode == 0 and other.exists()
+    fail(4, "locked", result=run("tune", *small, "--file", tmp_path / "no" / "folder"))
+
+
 def test_plan_foretells_more_threads():
     line = json.loads(run("plan", "hrnet_w18_small", "--size", 64, "--simulate-threads", "1,4,16", "--json").stdout)
     rows = line["simulated"]
@@ -413,7 +434,7 @@ def test_damaged_model_file(small, tmp_path):
 
 def test_help_and_version():
     for command in ("predict", "run", "preprocess", "info", "verify", "models", "convert", "pull",
-                    "plan", "bench", "completion", "help", "version"):
+                    "plan", "bench", "tune", "completion", "help", "version"):
         result = run(command, "--help")
         assert result.returncode == 0 and "Usage: hrnet " + command in result.stdout
         assert "Examples:\n  " in result.stdout

@@ -11,7 +11,7 @@ import time
 import pytest
 
 PROGRAM = os.environ["HRNET_PROGRAM"]
-COMMANDS = ("predict run preprocess info verify models convert export diff pull train eval plan bench "
+COMMANDS = ("predict run preprocess info verify models convert export diff pull train eval plan bench tune "
             "serve client explain features check-data augment completion help version").split()
 
 
