@@ -251,7 +251,7 @@ typedef struct hrnet_session hrnet_session;
 
 /** When the steps of a network run.  The answers are the same. */
 typedef enum hrnet_order {
-    HRNET_ORDER_AUTO = 0,  /**< waves from three threads on */
+    HRNET_ORDER_AUTO = 0,  /**< waves from three threads on, if they are more than the batch */
     HRNET_ORDER_STEPS = 1, /**< one after the other, each split over the threads */
     HRNET_ORDER_WAVES = 2  /**< steps that do not need each other side by side: branches of a
                                    module share the threads */

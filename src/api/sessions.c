@@ -364,8 +364,9 @@ hrnet_status hrnet_session_foretell(const hrnet_session *session, const uint64_t
     if (status == HR_OK)
         status = measure_sync(&sync_ns, threads);
     if (status == HR_OK)
-        status = hr_waves_foretell(&f, hr_session_plan(session->session), nanoseconds, threads,
-                                   sync_ns, hr_session_side_by_side((enum hr_order)order, threads));
+        status = hr_waves_foretell(
+            &f, hr_session_plan(session->session), nanoseconds, threads, sync_ns,
+            hr_session_side_by_side((enum hr_order)order, threads, session->batch));
     if (status == HR_OK)
         *out = (struct hrnet_foretold){
             .ms = f.ns / 1e6, .idle = f.idle, .chain_ms = f.chain_ns / 1e6, .waves = f.waves

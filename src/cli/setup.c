@@ -49,7 +49,8 @@ const struct hr_flag hr_session_flags[] = {
     { "memory", 0, HR_FLAG_CHOICE, "fast|lean", "fast", 0, 0,
       "lean: smaller packed weights, some per cent slower" },
     { "order", 0, HR_FLAG_CHOICE, "auto|steps|waves", "auto", 0, 0,
-      "one step after the other, or branches side by side (auto: from 3 threads)" },
+      "one step after the other, or branches side by side (auto: from 3 threads, if more than the "
+      "batch)" },
     { "tuning", 0, HR_FLAG_CHOICE, "auto|none", "auto", 0, 0,
       "auto: kernels that `hrnet tune` found faster here, if it ever ran" },
     { 0 },

@@ -18,13 +18,15 @@ struct hr_session {
     unsigned threads;
 };
 
-/* One or two threads keep each step's data in their caches if steps run one after the other; more
- * wait for each other too often: docs/architecture.md has the figures. */
+/* Fewer threads keep a step's data in their caches if steps run one after the other, and so do
+ * pictures enough for all threads: waves then lose up to 2 %.  Figures: bench/RESULTS.md. */
 #define WAVES_FROM 3
 
-bool hr_session_side_by_side(enum hr_order wanted, unsigned threads)
+bool hr_session_side_by_side(enum hr_order wanted, unsigned threads, size_t batch)
 {
-    return wanted == HR_ORDER_AUTO ? threads >= WAVES_FROM : wanted == HR_ORDER_WAVES;
+    if (wanted == HR_ORDER_AUTO)
+        return threads >= WAVES_FROM && batch < threads;
+    return wanted == HR_ORDER_WAVES;
 }
 
 static unsigned choose_threads(unsigned wanted)
@@ -87,7 +89,7 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
         .exact = options->exact,
         .lean_memory = options->lean_memory,
         .tuning = options->tuning,
-        .side_by_side = hr_session_side_by_side(options->order, s->threads),
+        .side_by_side = hr_session_side_by_side(options->order, s->threads, options->batch),
         .features = options->features,
         .feature_count = options->feature_count,
     };

@@ -38,8 +38,8 @@ const struct hr_plan *hr_session_plan(const struct hr_session *session);
 struct hr_model *hr_session_model(const struct hr_session *session);
 unsigned hr_session_threads(const struct hr_session *session);
 const char *hr_session_isa(const struct hr_session *session);
-/* The schedule that `threads` threads get if `wanted` leaves it open. */
-bool hr_session_side_by_side(enum hr_order wanted, unsigned threads);
+/* Do branches run side by side?  Decided by threads and batch if `wanted` leaves it open. */
+bool hr_session_side_by_side(enum hr_order wanted, unsigned threads, size_t batch);
 /* All memory this session holds: arena, packed weights (shared), tables. */
 size_t hr_session_bytes(const struct hr_session *session);
 
