@@ -5,6 +5,7 @@
  * for each parameter u32 bytes, of which u32 says where in them a FlatBuffers ParamDesc begins.
  * The network is left alone.  Source: Paddle-Lite's param.fbs and its loader; FlatBuffers'
  * internals (flatbuffers.dev). */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -113,15 +114,17 @@ static enum hr_status read_tensor(struct hr_tensor *t, const struct table *tenso
                                   uint16_t index)
 {
     const struct hr_span dims = vector(tensor, 2, 8), values = vector(tensor, 4, 1);
-    size_t elements, bytes;
+    size_t bytes;
+    char number[32];
     HR_TRY(read_type(t, tensor, file, index));
     if (dims.size / 8 > HR_MAX_RANK)
         return bad(file, index, "it has more than 8 dimensions");
     t->shape.rank = (int)(dims.size / 8);
     for (int d = 0; d < t->shape.rank; d++)
         t->shape.dim[d] = (int64_t)hr_load_u64le(dims.data + 8 * d);
-    HR_TRY(hr_shape_elements(&t->shape, &elements));
-    if (!hr_size_mul(&bytes, elements, hr_dtype_bytes(t->dtype)) || bytes != values.size)
+    snprintf(number, sizeof number, "Paddle-Lite parameter %u", index);
+    HR_TRY(hr_tensor_bytes_of(&bytes, t, file, number));
+    if (bytes != values.size)
         return bad(file, index, "its bytes are not those of its shape");
     t->data = values.data;
     hr_tensor_set_contiguous(t);
@@ -147,7 +150,8 @@ static enum hr_status read_param(struct hr_store *store, struct hr_span bytes, c
     memcpy(name, text.data, text.size);
     name[text.size] = '\0';
     HR_TRY(read_tensor(&t, &tensor, file, index));
-    return hr_store_add(store, name, &t);
+    const enum hr_status status = hr_store_add(store, name, &t);
+    return status == HR_OK || status == HR_E_MEMORY ? status : hr_fail_context(status, "%s", file);
 }
 
 static enum hr_status read_params(struct hr_store *store, struct hr_reader *r, const char *file)
