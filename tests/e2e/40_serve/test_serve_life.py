@@ -71,7 +71,7 @@ def test_the_same_bits_under_any_concurrency(small, tmp_path):
     with serving(f"small={small}", "-b", 4, "--workers", 2, "-t", 1) as server:
         with Load(server, tasks, 16) as load:
             time.sleep(4)
-        assert len(load.answers) > 30
+        assert len(load.answers) > 10
         for i, status, body in load.answers:
             assert status == 200, (i, status, body)
             i %= len(tasks)
