@@ -321,7 +321,8 @@ static void written_files_give_the_same_answers(void **state)
         runs_equal(model, 1e-5f);
         hrnet_model_release(model);
     }
-    assert_int_equal(hrnet_model_save(*state, path, (hrnet_file_format)(HRNET_FILE_HALF + 1)), HRNET_E_ARGUMENT);
+    assert_int_equal(hrnet_model_save(*state, path, (hrnet_file_format)(HRNET_FILE_HALF + 1)),
+                     HRNET_E_ARGUMENT);
     close(fd);
     unlink(path);
 }
