@@ -163,7 +163,7 @@ def rivals(source, output):
     if len(rows) > 10:
         rows = [row for row in rows if row[1] == "1"]
     times = [[float(cell.split()[0]) for cell in row[3:3 + len(engines)]] for row in rows]
-    bar, gap, left, width = 13, 14, 220, 560
+    bar, gap, left, width = 13, 14, 250, 560
     height = 76 + sum(bar * len(engines) + gap for _ in rows) + 10
     svg = Svg(left + width + 90, height)
     svg.text(12, 28, "Milliseconds a picture, fp32, 224x224 (shorter is better)", size=16)
