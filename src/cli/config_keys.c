@@ -194,7 +194,8 @@ static void add_word(struct hr_text *out, const char *word, const struct hr_valu
 {
     const size_t count = value->kind == HR_VALUE_LIST ? value->count : 1;
     if (value->kind == HR_VALUE_BOOL) {
-        hr_text_printf(out, value->integer ? ",%s" : "", word);
+        if (value->integer)
+            hr_text_printf(out, ",%s", word);
         return;
     }
     hr_text_printf(out, ",%s=", word);

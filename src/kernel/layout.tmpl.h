@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * NHWC to HR_LAYOUT_TILES and back: transpositions of four channels by VN tiles, in groups of four
  * lanes.  Vocabulary: V_LOAD4(p), four floats from each of p[VN / 4] for the groups of
- * lanes; V_STORE4(p, v, g), group g; V_UNPACK_LOW, V_UNPACK_HIGH, V_PAIR_LOW and
+ * lanes; V_UNPACK_LOW, V_UNPACK_HIGH, V_PAIR_LOW and
  * V_PAIR_HIGH(a, b), in each group a0 b0 a1 b1, a2 b2 a3 b3, a0 a1 b0 b1, a2 a3 b2 b3. */
 
 /* 4x4 in each group of lanes. */
@@ -70,11 +70,12 @@ HR_INLINE void FN(strip_from_tiles)(const struct hr_layout_call *call, const flo
         v[r] = c + r < call->c ? V_LOAD(x + (j * call->c + c + r) * call->lanes + lane) : V_ZERO();
     FN(transpose4)(v);
     HR_UNROLL
-    for (size_t r = 0; r < 4; r++)
-        HR_UNROLL
-    for (size_t g = 0; g < VN / 4; g++)
-        if (4 * g + r < tiles)
-            V_STORE4(to + (4 * g + r) * step, v[r], g);
+    for (size_t r = 0; r < 4; r++) {
+        float lanes[VN] HR_ALIGNED(64);
+        V_STORE(lanes, v[r]);
+        for (size_t t = r; t < tiles; t += 4)
+            memcpy(to + t * step, lanes + t / 4 * 4, 4 * sizeof(float));
+    }
 }
 
 static void FN(from_tiles)(const struct hr_layout_call *call, size_t first, size_t last)

@@ -66,7 +66,6 @@
                        _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((p)[2])),         \
                                             _mm_loadu_ps((p)[3]), 1),                             \
                        1)
-#define V_STORE4(p, v, g)   _mm_storeu_ps(p, _mm512_extractf32x4_ps(v, g))
 #define V_UNPACK_LOW(a, b)  _mm512_unpacklo_ps(a, b)
 #define V_UNPACK_HIGH(a, b) _mm512_unpackhi_ps(a, b)
 #define V_PAIR_LOW(a, b)    _mm512_shuffle_ps(a, b, 0x44)
