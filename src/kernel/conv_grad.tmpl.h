@@ -13,6 +13,31 @@ struct wgrad_tile {
     float *out;                 /* part of this tap and these channels */
 };
 
+HR_INLINE void FN(wgrad_clear)(size_t C, size_t V, VF acc[][3])
+{
+    HR_UNROLL
+    for (size_t c = 0; c < C; c++)
+        HR_UNROLL
+    for (size_t v = 0; v < V; v++)
+        acc[c][v] = V_ZERO();
+}
+
+/* The first `count` rows of accumulators to rows of `out`, or added to them. */
+HR_INLINE void FN(wgrad_store)(size_t C, size_t V, VF acc[][3], float *out, size_t row,
+                               size_t count, bool add)
+{
+    HR_UNROLL
+    for (size_t c = 0; c < C; c++, out += row) {
+        if (c >= count)
+            break;
+        HR_UNROLL
+        for (size_t v = 0; v < V; v++) {
+            float *const to = out + v * VN;
+            V_STOREU(to, add ? V_ADD(V_LOADU(to), acc[c][v]) : acc[c][v]);
+        }
+    }
+}
+
 HR_INLINE void FN(wgrad_pixels)(size_t C, size_t V, VF acc[][3], const float *x, const float *dy,
                                 size_t count, size_t x_step, size_t dy_step)
 {
@@ -41,11 +66,7 @@ HR_INLINE void FN(wgrad_tile)(size_t C, size_t V, const struct wgrad_tile *t)
     size_t ox1 = s->w + pad > t->q ? (s->w - 1 + pad - t->q) / stride + 1 : 0;
     ox1 = ox1 < s->ow ? ox1 : s->ow;
     VF acc[WGRAD_1][3];
-    HR_UNROLL
-    for (size_t c = 0; c < C; c++)
-        HR_UNROLL
-    for (size_t v = 0; v < V; v++)
-        acc[c][v] = V_ZERO();
+    FN(wgrad_clear)(C, V, acc);
     for (size_t row = t->first; row < t->last && ox0 < ox1; row++) {
         const size_t iy = row % s->oh * stride + t->r - pad;
         if (iy >= s->h) /* negative ones have wrapped around */
@@ -56,16 +77,7 @@ HR_INLINE void FN(wgrad_tile)(size_t C, size_t V, const struct wgrad_tile *t)
          t->call->dy + (row * s->ow + ox0) * s->y_stride + t->k, ox1 - ox0, stride * s->x_stride,
          s->y_stride);
     }
-    HR_UNROLL
-    for (size_t c = 0; c < C; c++) {
-        if (c >= t->c_count)
-            break;
-        HR_UNROLL
-        for (size_t v = 0; v < V; v++) {
-            float *const out = t->out + c * s->y_stride + v * VN;
-            V_STOREU(out, V_ADD(V_LOADU(out), acc[c][v]));
-        }
-    }
+    FN(wgrad_store)(C, V, acc, t->out, s->y_stride, t->c_count, true);
 }
 
 #define WGRAD_TILE(name, C, V)                                   \
@@ -225,22 +237,9 @@ struct wgrad_product {
 HR_INLINE void FN(wgrad_product)(size_t C, size_t V, const struct wgrad_product *p)
 {
     VF acc[WGRAD_1][3];
-    HR_UNROLL
-    for (size_t c = 0; c < C; c++)
-        HR_UNROLL
-    for (size_t v = 0; v < V; v++)
-        acc[c][v] = V_ZERO();
+    FN(wgrad_clear)(C, V, acc);
     FN(wgrad_pixels)(C, V, acc, p->v, p->d, p->count, p->v_row, p->d_row);
-    HR_UNROLL
-    for (size_t c = 0; c < C; c++) {
-        if (c >= p->c_count)
-            break;
-        HR_UNROLL
-        for (size_t v = 0; v < V; v++) {
-            float *const out = p->m + c * p->m_row + v * VN;
-            V_STOREU(out, p->add ? V_ADD(V_LOADU(out), acc[c][v]) : acc[c][v]);
-        }
-    }
+    FN(wgrad_store)(C, V, acc, p->m, p->m_row, p->c_count, p->add);
 }
 
 #define WGRAD_PRODUCT(name, C, V)                                   \
