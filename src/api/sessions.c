@@ -124,6 +124,7 @@ hrnet_status hrnet_session_create(hrnet_session **out, hrnet_model *model,
         inner.width = o.width;
         inner.exact = o.exact != 0;
         inner.lean_memory = o.lean_memory != 0;
+        inner.bits_of_batch = o.bits_of_batch != 0;
         inner.order = (enum hr_order)o.order;
         inner.features = session->features;
         inner.feature_count = session->feature_count;

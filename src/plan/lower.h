@@ -27,7 +27,7 @@ struct hr_plan {
     struct hr_shape input_shape;
     const struct hr_kernels *kernels;
     unsigned threads;
-    bool exact, lean_memory;
+    bool exact, lean_memory, bits_of_batch;
     size_t images;      /* N */
     size_t *wave_first; /* [wave_count + 1]: the steps of wave w are [wave_first[w], wave_first[w +
                            1]) */

@@ -184,12 +184,14 @@ static const struct hr_conv_kernel *measured(const struct hr_lowering *l,
     return NULL;
 }
 
-/* Bits must not depend on the batch: whether an exact kernel is taken is decided for one image;
- * which of the exact ones, all of equal bits, for the batch at hand. */
+/* Unless asked for, bits must not depend on the batch: whether an exact kernel is taken is decided
+ * for one image; which of the exact ones, all of equal bits, for the batch at hand. */
 static const struct hr_conv_kernel *choose_conv(const struct hr_lowering *l,
                                                 const struct hr_node *node,
                                                 const struct hr_conv_shape *shape)
 {
+    if (l->plan->bits_of_batch)
+        return cheapest(l, node, shape, l->plan->images, l->plan->exact);
     const struct hr_conv_kernel *one = cheapest(l, node, shape, 1, l->plan->exact);
     const struct hr_conv_kernel *tuned = one ? measured(l, one, shape) : NULL;
     if (tuned)

@@ -110,6 +110,7 @@ static enum hr_status fill(struct hr_plan *p, const struct hr_graph *graph, stru
     p->threads = options->threads;
     p->exact = options->exact;
     p->lean_memory = options->lean_memory;
+    p->bits_of_batch = options->bits_of_batch;
     p->input_shape = graph->values[graph->input].shape;
     p->images = (size_t)p->input_shape.dim[0];
     l.block = hr_mem_alloc(graph->value_count, sizeof *l.block);

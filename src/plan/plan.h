@@ -22,6 +22,7 @@ struct hr_plan_options {
     bool exact; /* only kernels with the order of arithmetic of kernel/conv.h: equal bits everywhere
                  */
     bool lean_memory;               /* bytes of packed weights count beside time */
+    bool bits_of_batch;             /* kernels are chosen for N images, not for one */
     const struct hr_tuning *tuning; /* kernels measured to be faster, or NULL; not kept */
     const char *const *features;    /* names of feature maps that stay readable after a run */
     size_t feature_count;

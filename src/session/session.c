@@ -88,6 +88,7 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
         .threads = s->threads,
         .exact = options->exact,
         .lean_memory = options->lean_memory,
+        .bits_of_batch = options->bits_of_batch,
         .tuning = options->tuning,
         .side_by_side = hr_session_side_by_side(options->order, s->threads, options->batch),
         .features = options->features,

@@ -19,6 +19,7 @@ struct hr_session_options {
     uint32_t cpu_flags;    /* hr_cpu_flag bits to use at most: ~0u for all */
     bool exact;            /* only kernels that add in the plain order: equal bits on every CPU */
     bool lean_memory;      /* smaller packed weights, slower */
+    bool bits_of_batch;    /* kernels for the batch, not for one image */
     enum hr_order order;
     const struct hr_tuning *tuning; /* as hr_plan_options.tuning */
     const char *const *features;

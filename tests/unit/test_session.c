@@ -265,6 +265,39 @@ static void lean_memory_takes_less_and_answers_alike(void **state)
         assert_true(fabsf(logits[0][i] - logits[1][i]) <= 5e-4f * largest);
 }
 
+/* Positions and part batches of one session still agree; beside kernels for one image, within
+ * what Winograd may differ. */
+static void bits_of_a_batch_are_its_own(void **state)
+{
+    enum { COUNT = 8 };
+    const struct fixture *f = *state;
+    float *const x = calloc(COUNT * IMAGE, sizeof *x), largest = 0;
+    float logits[2][COUNT * CLASSES], alone[CLASSES];
+    struct hr_session *session[2] = { NULL, NULL };
+    assert_non_null(x);
+    hr_synthetic_fill(x, COUNT * IMAGE, "bits");
+    memcpy(x + (COUNT - 1) * IMAGE, x, IMAGE * sizeof *x);
+    for (int i = 0; i < 2; i++) {
+        struct hr_session_options options = options_of(2, SIDE);
+        options.batch = COUNT;
+        options.bits_of_batch = i;
+        assert_int_equal(hr_session_create(&session[i], f->model, f->packs, &options), HR_OK);
+        hr_session_run(session[i], x, COUNT, logits[i]);
+    }
+    assert_true(hr_plan_memory(hr_session_plan(session[0])).weight_bytes !=
+                hr_plan_memory(hr_session_plan(session[1])).weight_bytes); /* other kernels */
+    assert_memory_equal(logits[1], logits[1] + (COUNT - 1) * CLASSES, sizeof alone);
+    hr_session_run(session[1], x, 1, alone);
+    assert_memory_equal(alone, logits[1], sizeof alone);
+    for (size_t i = 0; i < COUNT * CLASSES; i++)
+        largest = fmaxf(largest, fabsf(logits[0][i]));
+    for (size_t i = 0; i < COUNT * CLASSES; i++)
+        assert_true(fabsf(logits[0][i] - logits[1][i]) <= 5e-4f * largest);
+    hr_session_destroy(session[0]);
+    hr_session_destroy(session[1]);
+    free(x);
+}
+
 static void count_steps(void *context, size_t step, uint64_t nanoseconds)
 {
     (void)nanoseconds;
@@ -390,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_floating_point_state_is_the_callers),
         cmocka_unit_test(memory_is_foretold_and_runs_take_none),
         cmocka_unit_test(lean_memory_takes_less_and_answers_alike),
+        cmocka_unit_test(bits_of_a_batch_are_its_own),
         cmocka_unit_test(features_and_profiles_belong_to_the_run),
         cmocka_unit_test(images_in_turn_have_the_bits_of_images_alone),
         cmocka_unit_test(sessions_of_one_model_run_side_by_side),
