@@ -136,9 +136,12 @@ def test_a_full_queue_and_a_deadline(small, cat, tensor):
         request = {"inputs": [{"name": "x", "shape": [1, 3, 224, 224], "datatype": "FP32",
                                "data": tensor.ravel().tolist()}], "parameters": {"timeout": 1}}
         assert server.post("/v2/models/small/infer", request).status == 504
-        metrics = server.get("/metrics").body.decode()
-        assert 'hrnet_requests_total{protocol="http",code="503"}' in metrics
-        assert 'hrnet_requests_total{protocol="http",code="504"} 1' in metrics
+        wanted = ('hrnet_requests_total{protocol="http",code="503"}',
+                  'hrnet_requests_total{protocol="http",code="504"} 1')
+        end = time.time() + 20  # a request counts when it is over, a moment after its client has the answer
+        while not all(line in server.get("/metrics").body.decode() for line in wanted):
+            assert time.time() < end
+            time.sleep(0.05)
 
 
 def test_nothing_is_computed_for_clients_that_have_gone(small, cat):
