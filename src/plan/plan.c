@@ -340,14 +340,16 @@ static struct hr_run turn_of(const struct hr_run *run, size_t i)
     return one;
 }
 
-/* Adds the time of a wave's steps to ns: it is shared out by how long threads were busy with each.
- */
+/* Runs a wave, and adds the time of its steps to ns unless that is NULL: it is shared out by how
+ * long threads were busy with each. */
 static void time_wave(const struct hr_run *run, size_t wave, uint64_t *ns)
 {
     const size_t *first = &run->plan->wave_first[wave], count = first[1] - first[0];
     uint64_t busy_ns[HR_MAX_WAVE] = { 0 }, all = 0;
-    const uint64_t before = hr_os_now_ns();
-    run_wave(run, wave, count > 1 ? busy_ns : NULL);
+    const uint64_t before = ns ? hr_os_now_ns() : 0;
+    run_wave(run, wave, ns && count > 1 ? busy_ns : NULL);
+    if (!ns)
+        return;
     const uint64_t took = hr_os_now_ns() - before;
     for (size_t i = 0; i < count; i++)
         all += busy_ns[i];
@@ -355,35 +357,25 @@ static void time_wave(const struct hr_run *run, size_t wave, uint64_t *ns)
         ns[i] += all ? (uint64_t)((double)took * (double)busy_ns[i] / (double)all) : took;
 }
 
-static void run_observed(const struct hr_run *run, hr_step_observer *observer, void *context)
+/* Images in turn through the first waves, then the whole batch; the observer, if any, hears of each
+ * step once. */
+static void run_all(const struct hr_run *run, hr_step_observer *observer, void *context)
 {
     const struct hr_plan *p = run->plan;
     uint64_t turns_ns[HR_MAX_TURN] = { 0 };
     for (size_t i = 0; p->turn_count > 0 && i < run->n; i++) {
         const struct hr_run one = turn_of(run, i);
         for (size_t w = 0; w < p->turn_count; w++)
-            time_wave(&one, w, turns_ns + p->wave_first[w]);
+            time_wave(&one, w, observer ? turns_ns + p->wave_first[w] : NULL);
     }
-    for (size_t s = 0; s < p->wave_first[p->turn_count]; s++)
+    for (size_t s = 0; observer && s < p->wave_first[p->turn_count]; s++)
         observer(context, s, turns_ns[s]);
     for (size_t w = p->turn_count; w < p->wave_count; w++) {
         uint64_t ns[HR_MAX_WAVE] = { 0 };
-        time_wave(run, w, ns);
-        for (size_t s = p->wave_first[w]; s < p->wave_first[w + 1]; s++)
+        time_wave(run, w, observer ? ns : NULL);
+        for (size_t s = p->wave_first[w]; observer && s < p->wave_first[w + 1]; s++)
             observer(context, s, ns[s - p->wave_first[w]]);
     }
-}
-
-static void run_all(const struct hr_run *run)
-{
-    const struct hr_plan *p = run->plan;
-    for (size_t i = 0; p->turn_count > 0 && i < run->n; i++) {
-        const struct hr_run one = turn_of(run, i);
-        for (size_t w = 0; w < p->turn_count; w++)
-            run_wave(&one, w, NULL);
-    }
-    for (size_t w = p->turn_count; w < p->wave_count; w++)
-        run_wave(run, w, NULL);
 }
 
 static void copy_out(const struct hr_plan *plan, const struct hr_view *view, const uint8_t *arena,
@@ -400,10 +392,7 @@ void hr_plan_run(const struct hr_plan *plan, uint8_t *arena, struct hr_pool *poo
     const uint32_t fp = hr_fp_enter(); /* as the pool's workers, so that bits do not depend on it */
     if (pool)
         hr_pool_begin(pool);
-    if (observer)
-        run_observed(&run, observer, context);
-    else
-        run_all(&run);
+    run_all(&run, observer, context);
     unguard(&run);
     if (pool)
         hr_pool_end(pool);
