@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/compiler.h"
 #include "base/cpu.h"
@@ -147,6 +148,24 @@ int hr_thread_start(pthread_t *thread, void *(*fn)(void *), void *argument)
     const int error = pthread_create(thread, NULL, fn, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
+}
+
+void hr_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+bool hr_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t until_ns)
+{
+    const struct timespec until = { (time_t)(until_ns / 1000000000),
+                                    (long)(until_ns % 1000000000) };
+    if (until_ns == UINT64_MAX)
+        return pthread_cond_wait(condition, mutex) == 0;
+    return pthread_cond_timedwait(condition, mutex, &until) == 0;
 }
 
 static void await_workers(struct hr_pool *pool)

@@ -5,13 +5,21 @@
 #define HR_BASE_POOL_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
 /* Starts a thread that takes no signals: handlers of the program run on its own threads.  0, or an
  * errno. */
 int hr_thread_start(pthread_t *thread, void *(*fn)(void *), void *argument) HR_WARN_UNUSED;
+
+/* A condition whose waits end by the clock of hr_os_now_ns(), which nobody sets. */
+void hr_condition_init(pthread_cond_t *condition);
+/* Waits with the mutex held until signalled, in vain now and then as all waits, or until that time
+ * (UINT64_MAX: never); false when it has passed. */
+bool hr_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t until_ns);
 
 struct hr_pool;
 

@@ -187,12 +187,7 @@ void hr_batcher_cancel(struct hr_batcher *b, struct hr_request *request, enum hr
 
 void hr_batch_sleep(struct hr_batcher *b, pthread_cond_t *condition, uint64_t until_ns)
 {
-    const struct timespec until = { (time_t)(until_ns / 1000000000),
-                                    (long)(until_ns % 1000000000) };
-    if (until_ns == UINT64_MAX)
-        pthread_cond_wait(condition, &b->mutex);
-    else
-        pthread_cond_timedwait(condition, &b->mutex, &until);
+    (void)hr_condition_wait(condition, &b->mutex, until_ns);
 }
 
 /* Ends the overdue of a queue; remembers the next deadline. */
@@ -373,24 +368,13 @@ static void wake(struct hr_request *request)
     pthread_mutex_unlock(&w->mutex);
 }
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 /* True when done within the time. */
 static bool wait_some(struct waiter *w, uint64_t ns)
 {
     const uint64_t until_ns = hr_os_now_ns() + ns;
-    const struct timespec until = { (time_t)(until_ns / 1000000000),
-                                    (long)(until_ns % 1000000000) };
     pthread_mutex_lock(&w->mutex);
-    while (!w->done && hr_os_now_ns() < until_ns)
-        pthread_cond_timedwait(&w->condition, &w->mutex, &until);
+    while (!w->done && hr_condition_wait(&w->condition, &w->mutex, until_ns))
+        ;
     const bool done = w->done;
     pthread_mutex_unlock(&w->mutex);
     return done;
@@ -402,7 +386,7 @@ enum hr_status hr_batcher_run(struct hr_batcher *b, struct hr_request *request,
     struct waiter w = { .done = false };
     bool asked = true;
     pthread_mutex_init(&w.mutex, NULL);
-    init_condition(&w.condition);
+    hr_condition_init(&w.condition);
     request->done = wake;
     request->context = &w;
     const enum hr_status status = hr_batcher_submit(b, request);
@@ -437,9 +421,9 @@ enum hr_status hr_batcher_create(struct hr_batcher **out, const struct hr_batche
     b->options = *options;
     b->next_deadline_ns = UINT64_MAX;
     pthread_mutex_init(&b->mutex, NULL);
-    init_condition(&b->work);
-    init_condition(&b->decode);
-    init_condition(&b->clock);
+    hr_condition_init(&b->work);
+    hr_condition_init(&b->decode);
+    hr_condition_init(&b->clock);
     b->threads = hr_mem_alloc(options->workers + options->decoders + 1, sizeof *b->threads);
     enum hr_status status = b->threads ? start(b, hr_batch_clock, 0) : HR_E_MEMORY;
     for (unsigned i = 0; i < options->workers && status == HR_OK; i++)

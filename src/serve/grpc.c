@@ -271,7 +271,7 @@ enum hr_status hr_grpc_start(struct hr_grpc **out, int listener,
                                 .credentials = hr_credentials_hold(options->credentials) };
     server->posts_end = &server->posts;
     pthread_mutex_init(&server->mutex, NULL);
-    pthread_cond_init(&server->empty, NULL);
+    hr_condition_init(&server->empty);
     pthread_cond_init(&server->posted, NULL);
     const enum hr_status status = open_loop(server);
     if (status == HR_OK)
@@ -321,14 +321,10 @@ void hr_grpc_drain(struct hr_grpc *server)
 
 bool hr_grpc_wait(struct hr_grpc *server, double seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    const double end = (double)until.tv_nsec * 1e-9 + seconds;
-    until.tv_sec += (time_t)end;
-    until.tv_nsec = (long)((end - (double)(time_t)end) * 1e9);
+    const uint64_t until_ns = hr_os_now_ns() + (uint64_t)(seconds * 1e9);
     pthread_mutex_lock(&server->mutex);
     while (atomic_load(&server->connection_count) > 0 &&
-           pthread_cond_timedwait(&server->empty, &server->mutex, &until) == 0)
+           hr_condition_wait(&server->empty, &server->mutex, until_ns))
         ;
     pthread_mutex_unlock(&server->mutex);
     return atomic_load(&server->connection_count) == 0;

@@ -3,16 +3,18 @@
 #include "serve/heat.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include "base/base64.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/pool.h"
 
 #define FEATURE "last"
 
 struct hr_heat {
     pthread_mutex_t mutex;
+    pthread_cond_t free;
+    bool busy; /* whoever set it has the explainer */
     hrnet_explainer *explainer;
 };
 
@@ -21,6 +23,7 @@ enum hr_status hr_heat_create(struct hr_heat **out)
     struct hr_heat *heat = hr_mem_alloc(1, sizeof *heat);
     if (!heat)
         return HR_E_MEMORY;
+    hr_condition_init(&heat->free);
     pthread_mutex_init(&heat->mutex, NULL);
     *out = heat;
     return HR_OK;
@@ -31,6 +34,7 @@ void hr_heat_destroy(struct hr_heat *heat)
     if (!heat)
         return;
     hrnet_explainer_destroy(heat->explainer);
+    pthread_cond_destroy(&heat->free);
     pthread_mutex_destroy(&heat->mutex);
     hr_mem_free(heat);
 }
@@ -62,7 +66,7 @@ static enum hr_status prepare(struct work *w, hrnet_model *model, const void *pi
                                                  w->rgb, NULL);
 }
 
-/* With the mutex held. */
+/* By whoever has the explainer. */
 static enum hr_status explain(struct hr_heat *heat, hrnet_model *model, struct work *w)
 {
     struct hrnet_explainer_options options;
@@ -79,15 +83,32 @@ static enum hr_status explain(struct hr_heat *heat, hrnet_model *model, struct w
     return (enum hr_status)hrnet_explainer_map(heat->explainer, HRNET_EXPLAIN_CAM, FEATURE, w->map);
 }
 
+static enum hr_status take(struct hr_heat *heat, uint64_t deadline_ns)
+{
+    bool in_time = true;
+    pthread_mutex_lock(&heat->mutex);
+    while (heat->busy && in_time)
+        in_time = hr_condition_wait(&heat->free, &heat->mutex, deadline_ns);
+    const bool taken = !heat->busy;
+    heat->busy = true;
+    pthread_mutex_unlock(&heat->mutex);
+    return taken ? HR_OK : hr_fail(HR_E_DEADLINE, "the deadline passed before the map was begun");
+}
+
+static void give_back(struct hr_heat *heat)
+{
+    pthread_mutex_lock(&heat->mutex);
+    heat->busy = false;
+    pthread_cond_signal(&heat->free);
+    pthread_mutex_unlock(&heat->mutex);
+}
+
 static enum hr_status explain_in_turn(struct hr_heat *heat, hrnet_model *model, struct work *w,
                                       uint64_t deadline_ns)
 {
-    const struct timespec until = { (time_t)(deadline_ns / 1000000000),
-                                    (long)(deadline_ns % 1000000000) };
-    if (pthread_mutex_clocklock(&heat->mutex, CLOCK_MONOTONIC, &until) != 0)
-        return hr_fail(HR_E_DEADLINE, "the deadline passed before the map was begun");
+    HR_TRY(take(heat, deadline_ns));
     const enum hr_status status = explain(heat, model, w);
-    pthread_mutex_unlock(&heat->mutex);
+    give_back(heat);
     return status;
 }
 

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/os.h"
@@ -46,12 +45,7 @@ static void *look(void *argument)
     struct hr_watch *w = argument;
     pthread_mutex_lock(&w->mutex);
     while (!w->stop) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_EVERY_NS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&w->condition, &w->mutex, &until);
+        (void)hr_condition_wait(&w->condition, &w->mutex, hr_os_now_ns() + LOOK_EVERY_NS);
         end_slow(w);
     }
     pthread_mutex_unlock(&w->mutex);
@@ -68,7 +62,7 @@ enum hr_status hr_watch_create(struct hr_watch **out, double head_seconds, doubl
     w->limit_ns[HR_WATCH_SEND] = (uint64_t)(1e9 * body_seconds);
     w->limit_ns[HR_WATCH_COMPUTE] = UINT64_MAX;
     pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->condition, NULL);
+    hr_condition_init(&w->condition);
     if (hr_thread_start(&w->thread, look, w) != 0) {
         hr_mem_free(w);
         return hr_fail(HR_E_MEMORY, "no thread can be started");

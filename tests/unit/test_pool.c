@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/cpu.h"
+#include "base/os.h"
 #include "base/pool.h"
 
 #define MOST_TASKS 1000
@@ -133,12 +134,29 @@ static void no_threads_is_refused(void **state)
     assert_null(pool);
 }
 
+/* A wait ends by itself at its time, not before, and one whose time has passed at once. */
+static void waits_end_at_their_time(void **state)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t condition;
+    (void)state;
+    hr_condition_init(&condition);
+    pthread_mutex_lock(&mutex);
+    const uint64_t start = hr_os_now_ns(), until = start + 20000000;
+    while (hr_condition_wait(&condition, &mutex, until))
+        assert_true(hr_os_now_ns() < until);
+    assert_true(hr_os_now_ns() >= until);
+    assert_false(hr_condition_wait(&condition, &mutex, start));
+    pthread_mutex_unlock(&mutex);
+    pthread_cond_destroy(&condition);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_task_once),
-                                        cmocka_unit_test(sleepers_wake),
-                                        cmocka_unit_test(short_steps_do_not_mix),
-                                        cmocka_unit_test(workers_take_no_signals),
-                                        cmocka_unit_test(no_threads_is_refused) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_end_at_their_time), cmocka_unit_test(every_task_once),
+        cmocka_unit_test(sleepers_wake),           cmocka_unit_test(short_steps_do_not_mix),
+        cmocka_unit_test(workers_take_no_signals), cmocka_unit_test(no_threads_is_refused)
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
