@@ -210,6 +210,12 @@ static enum hr_status fill(struct hr_model *m, struct hr_store *file, const char
     if (o->architecture)
         HR_TRY(hr_zoo_find(&expect, o->architecture));
     m->format = hr_store_format(file);
+    if (m->format == HR_FORMAT_PADDLE_LITE)
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "Paddle-Lite's optimiser multiplied the norms into the convolutions and "
+                       "made a network for its own engine: `hrnet convert` recovers the %zu "
+                       "tensors, the model is the file it was made from",
+                       hr_store_count(file));
     HR_TRY(hr_names_match(&m->weights, &m->match, file, expect, o->classes, o->replace_head));
     find_published(m, file, name);
     HR_TRY(read_own(m, file));
@@ -228,13 +234,7 @@ enum hr_status hr_model_from_store(struct hr_model **out, struct hr_store *store
     static const struct hr_model_options defaults = { 0 };
     struct hr_model *model = hr_mem_alloc(1, sizeof *model);
     enum hr_status status = HR_E_MEMORY;
-    if (model && hr_store_format(store) == HR_FORMAT_PADDLE_LITE) {
-        status = hr_fail(HR_E_UNSUPPORTED,
-                         "Paddle-Lite's optimiser multiplied the norms into the convolutions and "
-                         "made a network for its own engine: `hrnet convert` recovers the %zu "
-                         "tensors, the model is the file it was made from",
-                         hr_store_count(store));
-    } else if (model) {
+    if (model) {
         model->references = 1;
         status = fill(model, store, name, options ? options : &defaults);
     }
