@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From a connection's bytes to a call and back.  What can be refused before the body is, so that
- * nobody sends megabytes to be told no. */
+ * nobody sends megabytes to be told no; a short body is read and dropped first, since a client that
+ * is still sending when the connection closes loses the answer. */
 #include "serve/http.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@
 #include "serve/watch.h"
 
 #define THREAD_STACK_BYTES (512 << 10)
-#define GZIP_LEAST_BYTES   1024 /* shorter answers gain nothing */
+#define GZIP_LEAST_BYTES   1024      /* shorter answers gain nothing */
+#define DROPPED_BYTES      (4 << 20) /* of a refused body that are read for politeness */
 
 struct hr_http {
     struct hr_service *service;
@@ -257,6 +259,16 @@ static void check_head(struct exchange *e)
         check_body(e);
 }
 
+/* Whether a refusal must not wait for the body: the client holds it back until it is told to go
+ * on, or it is long or over the limit. */
+static bool refuse_at_once(const struct exchange *e)
+{
+    const uint64_t limit = e->http->service->limits.body_bytes;
+    uint64_t length;
+    return find_header(&e->call, "Expect") || !content_length(e, &length) || length > limit ||
+           length > DROPPED_BYTES;
+}
+
 /* ---- One request ---- */
 
 static void name_client(const struct exchange *e, char out[64])
@@ -368,7 +380,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
         if (!e)
             return MHD_NO;
         check_head(e);
-        e->refused = e->call.code != 0;
+        e->refused = e->call.code != 0 && refuse_at_once(e);
         hr_watch_phase(e->http->watch, e->watched, HR_WATCH_BODY);
         return e->refused ? send_answer(e) : MHD_YES;
     }

@@ -188,6 +188,22 @@ def test_tokens(small, tmp_path):
         assert server.get("/v2", Authorization="Bearer secret-1").status == 401
 
 
+def test_a_refused_client_may_finish_its_body(small, tmp_path):
+    """Who sends on after the head is heard out, so that the refusal is not lost with the connection."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("secret-1\n")
+    with serving(f"small={small}", "-b", 1, "--token-file", tokens) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as s:
+            for piece in (b"x", b"x" * 100_000):
+                s.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+                          % (3 * len(piece)))
+                for _ in range(3):
+                    time.sleep(0.1)
+                    s.sendall(piece)
+                answer = s.recv(4096)
+                assert answer.startswith(b"HTTP/1.1 401 ") and b"Connection: close" not in answer
+
+
 def test_rates(small):
     with serving(f"small={small}", "-b", 1, "--rate", 1, "--burst", 5) as server:
         codes = [server.get("/v2").status for _ in range(8)]
