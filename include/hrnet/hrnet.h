@@ -582,6 +582,8 @@ struct hrnet_train_options {
     const char *distill;
     int teacher_batch_statistics; /**< nonzero: the teacher's norms use the batch's, as PaddleClas
                                    */
+    int recompute; /**< nonzero: results of convolutions are made again in the backward half instead
+                      of kept: less than half the memory, more time, the same bits */
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */

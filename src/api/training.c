@@ -204,6 +204,7 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .patience = (uint64_t)o->patience,
         .save_steps = (uint64_t)o->save_steps,
         .events = o->tensorboard != 0,
+        .recompute = o->recompute != 0,
         .threads = o->threads,
         .loader_threads = o->loader_threads,
     };

@@ -90,6 +90,10 @@ static const struct hr_flag flags[] = {
     { "balanced", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "every class is seen equally often" },
     { "max-bad", 0, HR_FLAG_COUNT, "N", "100", 0, INT32_MAX,
       "pictures that may be unreadable: they are named and left out" },
+    { "recompute", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "make results of convolutions again instead of keeping them: less memory, more time, the "
+      "same "
+      "bits" },
     { "seed", 0, HR_FLAG_COUNT, "N", "0", 0, INT64_MAX, "of everything random" },
     { "threads", 't', HR_FLAG_COUNT, "N", "0", 0, 1024, "of the computation; 0: all CPUs" },
     { "loaders", 0, HR_FLAG_COUNT, "N", "0", 0, 1024, "threads that load pictures; 0: all CPUs" },
@@ -110,16 +114,11 @@ struct run {
     struct hrnet_train_progress last;
 };
 
-/* Once, when the first step is done: what it is about. */
+/* Once, when the first step is done. */
 static void begin(struct run *run, const struct hrnet_train_progress *p)
 {
     run->told = true;
     hr_progress_hide(&run->log.progress);
-    fprintf(stderr,
-            "hrnet: %llu pictures, %llu steps an epoch; %.2f GB of activations, %.2f GB "
-            "of weights, gradients and states\n",
-            (unsigned long long)p->pictures, (unsigned long long)p->steps,
-            (double)p->activation_bytes / 1e9, (double)p->state_bytes / 1e9);
     if (hr_run_folder_begin(run->log.folder, run->args, p) != HRNET_OK)
         fprintf(stderr, "hrnet: %s\n", hrnet_last_error());
     if (!hr_train_log_open(&run->log))
@@ -198,6 +197,7 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.patience = (int)hr_arg_count(args, "patience");
     o.save_steps = (int)hr_arg_count(args, "save-steps");
     o.tensorboard = hr_arg_switch(args, "tensorboard");
+    o.recompute = hr_arg_switch(args, "recompute");
     return o;
 }
 

@@ -272,9 +272,9 @@ static enum hr_status make_tape(struct hr_running *r)
     /* A team even of one: in it denormals count as zero, as they do in larger ones. */
     HR_TRY(hr_pool_create(&r->pool, o->threads ? o->threads : hr_cpu_count()));
     HR_TRY(hr_hrnet_build(&graph, r->row, &net));
-    const struct hr_tape_options tape = { .kernels = &r->kernels,
-                                          .pool = r->pool,
-                                          .momentum = MOMENTUM };
+    const struct hr_tape_options tape = {
+        .kernels = &r->kernels, .pool = r->pool, .recompute = o->recompute, .momentum = MOMENTUM
+    };
     const enum hr_status status = hr_tape_create(&r->tape, graph, &tape);
     hr_graph_destroy(graph);
     return status;
@@ -395,6 +395,14 @@ enum hr_status hr_running_path(char **out, const struct hr_running *r, const cha
 struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r)
 {
     return (struct hr_checkpoint_vectors){ r->tape, r->params, r->average, r->optim };
+}
+
+size_t hr_running_state_bytes(const struct hr_running *r)
+{
+    const size_t vectors =
+        2 + hr_optim_slot_count(r->optim) + (r->average != NULL) + (r->gradient.sum != NULL);
+    return vectors * hr_tape_floats(r->tape) * sizeof(float) +
+           (r->distill ? hr_distill_bytes(r->distill) : 0);
 }
 
 static enum hr_status resume_or_start(struct hr_running *r)

@@ -44,6 +44,8 @@ void hr_running_end(struct hr_running *r);
 
 /* What a checkpoint holds beside r->at. */
 struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r);
+/* Of memory: weights, gradients, optimizer's states and a teacher. */
+size_t hr_running_state_bytes(const struct hr_running *r);
 /* "FOLDER/NAME", owned. */
 enum hr_status hr_running_path(char **out, const struct hr_running *r,
                                const char *name) HR_WARN_UNUSED;

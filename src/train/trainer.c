@@ -123,9 +123,7 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
     p->accuracy = (double)t->tally.top1 / fmax(1.0, known);
     p->accuracy5 = (double)t->tally.top5 / fmax(1.0, known);
     p->arena_bytes = hr_tape_arena_bytes(r->tape);
-    p->state_bytes =
-        (2 + hr_optim_slot_count(r->optim) + (r->average != NULL) + (r->gradient.sum != NULL)) *
-        hr_tape_floats(r->tape) * sizeof(float);
+    p->state_bytes = hr_running_state_bytes(r);
     p->pictures = r->train.paths.count;
     p->bad = hr_loader_counts(r->loader)->bad;
     p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
@@ -307,6 +305,16 @@ static bool is_over(const struct hr_running *r)
     return r->at.epoch >= r->options->epochs || (patience > 0 && r->at.idle >= patience);
 }
 
+/* How much there is to do, and the memory that it takes. */
+static void say_what(const struct hr_running *r)
+{
+    hr_log(HR_LOG_INFO,
+           "%zu pictures, %zu steps an epoch; %.2f GB of activations%s, %.2f GB of weights, "
+           "gradients and states",
+           r->train.paths.count, r->steps, (double)hr_tape_arena_bytes(r->tape) / 1e9,
+           r->options->recompute ? " (recomputed)" : "", (double)hr_running_state_bytes(r) / 1e9);
+}
+
 static void say_why(const struct hr_running *r, bool at_once)
 {
     if (r->at.epoch < r->options->epochs)
@@ -325,6 +333,8 @@ enum hr_status hr_train(const struct hr_train_options *options, hr_train_observe
     enum hr_status status = hr_running_start(&t.r, options);
     const bool at_once = status == HR_OK && is_over(&t.r);
     const struct hr_journal_place place = { t.r.at.epoch, t.r.at.step, t.r.steps };
+    if (status == HR_OK && !at_once)
+        say_what(&t.r);
     if (status == HR_OK && !at_once)
         status = hr_journal_open(&t.journal, options->folder, options->events, &place);
     while (status == HR_OK && !is_over(&t.r)) {

@@ -50,6 +50,7 @@ struct hr_train_options {
     uint64_t patience;   /* epochs without a better one that end the run; 0: never */
     uint64_t save_steps; /* steps between two checkpoints within an epoch; 0: none */
     bool events;         /* write TensorBoard's event files */
+    bool recompute;      /* the tape's */
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
 };
