@@ -368,33 +368,18 @@ static void wake(struct hr_request *request)
     pthread_mutex_unlock(&w->mutex);
 }
 
-/* True when done within the time. */
-static bool wait_some(struct waiter *w, uint64_t ns)
-{
-    const uint64_t until_ns = hr_os_now_ns() + ns;
-    pthread_mutex_lock(&w->mutex);
-    while (!w->done && hr_condition_wait(&w->condition, &w->mutex, until_ns))
-        ;
-    const bool done = w->done;
-    pthread_mutex_unlock(&w->mutex);
-    return done;
-}
-
-enum hr_status hr_batcher_run(struct hr_batcher *b, struct hr_request *request,
-                              hr_client_gone *gone, void *context)
+enum hr_status hr_batcher_run(struct hr_batcher *b, struct hr_request *request)
 {
     struct waiter w = { .done = false };
-    bool asked = true;
     pthread_mutex_init(&w.mutex, NULL);
-    hr_condition_init(&w.condition);
+    pthread_cond_init(&w.condition, NULL);
     request->done = wake;
     request->context = &w;
     const enum hr_status status = hr_batcher_submit(b, request);
-    while (status == HR_OK && !wait_some(&w, 20000000))
-        if (asked && gone && gone(context)) {
-            hr_batcher_cancel(b, request, HR_E_CANCELLED);
-            asked = false;
-        }
+    pthread_mutex_lock(&w.mutex);
+    while (status == HR_OK && !w.done)
+        pthread_cond_wait(&w.condition, &w.mutex);
+    pthread_mutex_unlock(&w.mutex);
     pthread_cond_destroy(&w.condition);
     pthread_mutex_destroy(&w.mutex);
     return status;

@@ -28,15 +28,14 @@ enum hr_status hr_batcher_submit(struct hr_batcher *batcher,
                                  struct hr_request *request) HR_WARN_UNUSED;
 
 /* Ends what has not begun with `why`; done() follows at once or, when an item is being decoded or
- * computed, a little later.  Harmless when the request is about to be done, wrong after. */
+ * computed, a little later.  Harmless before it is submitted and when it is about to be done, wrong
+ * after. */
 void hr_batcher_cancel(struct hr_batcher *batcher, struct hr_request *request, enum hr_status why);
 
-/* Submits and waits.  `gone` (or NULL) is asked some 50 times a second whether the caller has lost
- * its client; then the request is cancelled.  Uses the request's done and context.  Returns what
- * submit said; after HR_OK items tell. */
-typedef bool hr_client_gone(void *context);
-enum hr_status hr_batcher_run(struct hr_batcher *batcher, struct hr_request *request,
-                              hr_client_gone *gone, void *context) HR_WARN_UNUSED;
+/* Submits and waits.  Uses the request's done and context.  Returns what submit said; after HR_OK
+ * items tell. */
+enum hr_status hr_batcher_run(struct hr_batcher *batcher,
+                              struct hr_request *request) HR_WARN_UNUSED;
 
 /* Items in the server now, and how long one more of that model would take, by measured times. */
 size_t hr_batcher_load(struct hr_batcher *batcher);

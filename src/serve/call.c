@@ -57,10 +57,24 @@ static void note_times(struct hr_call *call, const struct hr_request *request)
     snprintf(call->model_name, sizeof call->model_name, "%s", request->served->name);
 }
 
+struct running {
+    struct hr_batcher *batcher;
+    struct hr_request *request;
+};
+
+static void cancel(void *context)
+{
+    const struct running *running = context;
+    hr_batcher_cancel(running->batcher, running->request, HR_E_CANCELLED);
+}
+
 bool hr_call_run(struct hr_call *call, struct hr_request *request)
 {
     struct hr_batcher *batcher = call->service->batcher;
-    const enum hr_status status = hr_batcher_run(batcher, request, call->gone, call->transport);
+    struct running running = { batcher, request };
+    call->attend(call, cancel, &running);
+    const enum hr_status status = hr_batcher_run(batcher, request);
+    call->attend(call, NULL, NULL);
     if (status == HR_OK) {
         note_times(call, request);
         return true;

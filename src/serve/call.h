@@ -23,7 +23,9 @@ struct hr_call {
     /* NULL where there is none; of several, the first.  Valid until the handler returns. */
     const char *(*find_header)(const struct hr_call *call, const char *name);
     const char *(*find_query)(const struct hr_call *call, const char *name);
-    hr_client_gone *gone; /* whether nobody waits for the answer any more */
+    /* From now on `left` is called, from a thread of the transport, and more than once, when nobody
+     * waits for the answer any more; NULL ends that. */
+    void (*attend)(const struct hr_call *call, void (*left)(void *context), void *context);
     void *transport;
 
     /* The answer. */

@@ -9,7 +9,6 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,14 +73,10 @@ static const char *find_query(const struct hr_call *call, const char *name)
     return find_value(call, MHD_GET_ARGUMENT_KIND, name);
 }
 
-/* A client that closed, or half-closed, its end. */
-static bool client_gone(void *context)
+static void attend(const struct hr_call *call, void (*left)(void *context), void *context)
 {
-    const struct exchange *e = context;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(e->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct pollfd wait = { .fd = info ? info->connect_fd : -1, .events = POLLRDHUP };
-    return poll(&wait, 1, 0) > 0 && (wait.revents & (POLLRDHUP | POLLHUP | POLLERR));
+    const struct exchange *e = call->transport;
+    hr_watch_attend(e->http->watch, e->watched, left, context);
 }
 
 /* ---- Answers ---- */
@@ -304,7 +299,7 @@ static struct exchange *begin(struct hr_http *http, struct MHD_Connection *conne
                                 .path = e->path,
                                 .find_header = find_header,
                                 .find_query = find_query,
-                                .gone = client_gone,
+                                .attend = attend,
                                 .transport = e };
     e->line = (struct hr_log_line){ .protocol = "http", .method = method, .path = e->path };
     e->line.start_ns = hr_os_now_ns();

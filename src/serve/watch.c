@@ -2,6 +2,7 @@
  * A list of sockets with the time of their last change of phase. */
 #include "serve/watch.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,12 +12,15 @@
 #include "base/os.h"
 #include "base/pool.h"
 
-#define LOOK_EVERY_NS 200000000
+#define LOOK_EVERY_NS   200000000
+#define ATTEND_EVERY_NS 20000000 /* so long is computed for a client that left */
 
 struct hr_watched {
     int socket;
     enum hr_watch_phase phase;
     uint64_t since_ns;
+    void (*left)(void *context); /* or NULL */
+    void *context;
     struct hr_watched *next, *previous;
 };
 
@@ -25,7 +29,7 @@ struct hr_watch {
     pthread_cond_t condition;
     pthread_t thread;
     struct hr_watched *first;
-    size_t count;
+    size_t count, attended; /* attended: that have `left` */
     uint64_t limit_ns[HR_WATCH_PHASES];
     bool stop;
 };
@@ -40,13 +44,28 @@ static void end_slow(struct hr_watch *w)
         }
 }
 
+static bool has_left(const struct hr_watched *c)
+{
+    struct pollfd wait = { .fd = c->socket, .events = POLLRDHUP };
+    return poll(&wait, 1, 0) > 0 && (wait.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+static void tell_of_left(const struct hr_watch *w)
+{
+    for (const struct hr_watched *c = w->first; c; c = c->next)
+        if (c->left && has_left(c))
+            c->left(c->context);
+}
+
 static void *look(void *argument)
 {
     struct hr_watch *w = argument;
     pthread_mutex_lock(&w->mutex);
     while (!w->stop) {
-        (void)hr_condition_wait(&w->condition, &w->mutex, hr_os_now_ns() + LOOK_EVERY_NS);
+        const uint64_t every_ns = w->attended ? ATTEND_EVERY_NS : LOOK_EVERY_NS;
+        (void)hr_condition_wait(&w->condition, &w->mutex, hr_os_now_ns() + every_ns);
         end_slow(w);
+        tell_of_left(w);
     }
     pthread_mutex_unlock(&w->mutex);
     return NULL;
@@ -109,6 +128,21 @@ void hr_watch_phase(struct hr_watch *w, struct hr_watched *c, enum hr_watch_phas
     pthread_mutex_lock(&w->mutex);
     c->phase = phase;
     c->since_ns = hr_os_now_ns();
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void hr_watch_attend(struct hr_watch *w, struct hr_watched *c, void (*left)(void *context),
+                     void *context)
+{
+    if (!c)
+        return;
+    pthread_mutex_lock(&w->mutex);
+    w->attended += left != NULL;
+    w->attended -= c->left != NULL;
+    c->left = left;
+    c->context = context;
+    if (left && w->attended == 1)
+        pthread_cond_signal(&w->condition);
     pthread_mutex_unlock(&w->mutex);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Ends connections that take too long: whose head or body trickles in, or whose answer is not
- * taken.  A thread looks a few times a second; a request being computed is nobody's fault. */
+ * taken; and tells when a client has left that waits for an answer.  One thread looks at all
+ * of them: were each connection's own to look, computing would be interrupted hundreds of times a
+ * second. */
 #ifndef HR_SERVE_WATCH_H
 #define HR_SERVE_WATCH_H
 
@@ -28,6 +30,11 @@ void hr_watch_destroy(struct hr_watch *watch);
 struct hr_watched *hr_watch_add(struct hr_watch *watch, int socket);
 void hr_watch_phase(struct hr_watch *watch, struct hr_watched *connection,
                     enum hr_watch_phase phase);
+/* From now on left(context) is called at every look that finds the connection closed, or half
+ * closed, by its peer.  It may not call the watch.  left NULL: no more of that, and none is under
+ * way any more. */
+void hr_watch_attend(struct hr_watch *watch, struct hr_watched *connection,
+                     void (*left)(void *context), void *context);
 /* Before the socket is closed. */
 void hr_watch_remove(struct hr_watch *watch, struct hr_watched *connection);
 size_t hr_watch_count(struct hr_watch *watch);
