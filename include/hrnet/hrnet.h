@@ -221,7 +221,7 @@ struct hrnet_export_options {
     int fold;                   /**< nonzero: multiply batch norms into their convolutions */
     int preprocess;             /**< nonzero: take uint8 [n,h,w,3] and normalise in the graph */
     int half;                   /**< nonzero: weights as float16, computed with as float32 */
-    hrnet_export_format format; /**< opset, fold, preprocess and half are ONNX's */
+    hrnet_export_format format; /**< opset, preprocess and half are ONNX's */
 };
 HRNET_API void hrnet_export_options_init(struct hrnet_export_options *options, size_t struct_size);
 struct hrnet_export_report {

@@ -247,16 +247,15 @@ static enum hr_status export_model(struct hr_model *model, const char *path,
                                               .half = o->half != 0 };
         return export_onnx(model, path, &onnx, report);
     }
-    if (o->fold || o->preprocess || o->half)
+    if (o->preprocess || o->half)
         return hr_fail(HR_E_UNSUPPORTED,
-                       "%s: folded norms, preprocessing and float16 weights are "
-                       "written to ONNX only",
-                       path);
+                       "%s: preprocessing and float16 weights are written to ONNX only", path);
     const struct hr_program_options program = { .pir = o->format == HRNET_EXPORT_PADDLE_PIR,
                                                 .batch = o->batch,
                                                 .height = height,
                                                 .width = width,
-                                                .result = (enum hr_result)o->result };
+                                                .result = (enum hr_result)o->result,
+                                                .fold = o->fold != 0 };
     return o->format == HRNET_EXPORT_PADDLE_SERVING ? export_serving(model, path, &program, report)
                                                     : export_program(model, path, &program, report);
 }

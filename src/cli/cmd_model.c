@@ -124,6 +124,17 @@ static struct hr_store *lite_store(const char *path)
     return NULL;
 }
 
+/* Weights of whole numbers: their scales are attributes of the network. */
+static bool is_quantised(const struct hr_store *store)
+{
+    for (size_t i = 0; i < hr_store_count(store); i++) {
+        const enum hr_dtype dtype = hr_store_tensor(store, i)->dtype;
+        if (dtype == HR_DTYPE_I8 || dtype == HR_DTYPE_I16)
+            return true;
+    }
+    return false;
+}
+
 static int lite_info(const struct hr_store *store, bool json)
 {
     const char *version = hr_store_meta(store, "paddle_lite.version");
@@ -148,8 +159,9 @@ static int lite_info(const struct hr_store *store, bool json)
     printf("file          Paddle-Lite, optimiser %s\n"
            "tensors       %zu, %.1f MB, under the file's own names\n"
            "verdict       no model: norms are multiplied into convolutions, the network is for "
-           "Paddle-Lite's engine; `hrnet convert` recovers the tensors\n",
-           version, count, (double)bytes / 1e6);
+           "Paddle-Lite's engine; `hrnet convert` recovers the tensors%s\n",
+           version, count, (double)bytes / 1e6,
+           is_quantised(store) ? ", but not the scales of the quantised ones" : "");
     return 0;
 }
 
@@ -160,9 +172,10 @@ static int lite_convert(const struct hr_store *store, const char *to, hrnet_file
     const enum hr_status status = hr_store_save(store, to, formats[format]);
     if (status != HR_OK)
         return hr_report((int)status);
-    printf("%s: %zu tensors under their own names; the network, and norms apart from convolutions, "
+    printf("%s: %zu tensors under their own names; the network, %snorms apart from convolutions, "
            "cannot be recovered\n",
-           to, hr_store_count(store));
+           to, hr_store_count(store),
+           is_quantised(store) ? "the scales of quantised weights, and " : "and ");
     return 0;
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "graph/rewrite.h"
+#include "exchange/folded.h"
 #include "hrnet/hrnet.h"
 #include "wire/message.h"
 #include "wire/onnx.pb-c.h"
@@ -247,44 +247,13 @@ static char *out_name(const struct writer *w, const struct hr_node *node)
     return w->value[node->out];
 }
 
-/* Weights with the norm multiplied in. */
-static char *add_folded(struct writer *w, const struct hr_node *node, float **bias)
-{
-    const struct hr_graph_param *p = param_of(w, node, HR_ROLE_WEIGHT);
-    const size_t k = (size_t)p->shape.dim[0];
-    const size_t taps = (size_t)(p->shape.dim[1] * p->shape.dim[2] * p->shape.dim[3]);
-    const float *part[HR_ROLE_COUNT] = { NULL };
-    for (int role = 0; role < HR_ROLE_COUNT; role++)
-        if (node->param[role] != HR_NONE)
-            part[role] = values_of(w, param_of(w, node, (enum hr_role)role), false);
-    float *folded = take(w, k, taps * sizeof *folded), *scale = take(w, k, sizeof *scale);
-    *bias = take(w, k, sizeof **bias);
-    if (w->status == HR_OK)
-        stick(w, hr_fold_factors(scale, *bias, part, node->attr.epsilon, k,
-                                 param_of(w, node, HR_ROLE_VARIANCE)->name));
-    for (size_t i = 0; i < k * taps && w->status == HR_OK; i++)
-        folded[i] = part[HR_ROLE_WEIGHT][i] * scale[i / taps];
-    return add_weight(w, text(w, "%s", p->name), &p->shape, folded);
-}
-
 static void emit_conv(struct writer *w, const struct hr_node *node)
 {
     const struct hr_attr *attr = &node->attr;
-    char *in[3] = { in_name(w, node, 0), NULL, NULL };
+    char *in[3] = { in_name(w, node, 0), add_param(w, node, HR_ROLE_WEIGHT), NULL };
     size_t count = 2;
-    if (node->param[HR_ROLE_GAMMA] != HR_NONE) {
-        const struct hr_shape shape = { 1, { attr->channels } };
-        float *bias;
-        in[1] = add_folded(w, node, &bias);
-        in[2] = text(w, "%s.bias", node->name);
-        count = 3;
-        if (bias)
-            add_floats(w, in[2], &shape, bias);
-    } else {
-        in[1] = add_param(w, node, HR_ROLE_WEIGHT);
-        if (node->param[HR_ROLE_BIAS] != HR_NONE)
-            in[count++] = add_param(w, node, HR_ROLE_BIAS);
-    }
+    if (node->param[HR_ROLE_BIAS] != HR_NONE)
+        in[count++] = add_param(w, node, HR_ROLE_BIAS);
     Hr__OnnxNode *n = add_node(w, "Conv", out_name(w, node), in, count);
     set_integers(w, n, "kernel_shape", (int64_t[]){ attr->kernel, attr->kernel }, 2);
     set_integers(w, n, "strides", (int64_t[]){ attr->stride, attr->stride }, 2);
@@ -577,20 +546,6 @@ static void write_message(struct writer *w, const struct hr_model *model,
         w->status = hr_message_write(&message.base, file, name);
 }
 
-static enum hr_status make_graph(struct hr_graph **out, const struct hr_model *model,
-                                 const struct hr_onnx_options *o)
-{
-    struct hr_graph *graph = NULL;
-    HR_TRY(hr_model_graph(model, 1, o->height ? o->height : PROBE, o->width ? o->width : PROBE,
-                          &graph));
-    enum hr_status status = o->fold ? hr_rewrite_fold_batch_norm(graph) : HR_OK;
-    if (status == HR_OK)
-        *out = graph;
-    else
-        hr_graph_destroy(graph);
-    return status;
-}
-
 static enum hr_status check_options(const struct hr_onnx_options *o)
 {
     if (o->opset < HR_ONNX_OPSET_LEAST || o->opset > HR_ONNX_OPSET_MOST)
@@ -609,19 +564,25 @@ enum hr_status hr_onnx_write(const struct hr_model *model, const struct hr_onnx_
 {
     struct writer w = { .weights = hr_model_weights(model), .options = options };
     struct hr_graph *graph = NULL;
-    struct hr_store *meta = NULL;
+    struct hr_store *meta = NULL, *folded = NULL;
     HR_TRY(check_options(options));
     w.status = hr_store_create(&meta);
     if (w.status == HR_OK)
         w.status = hr_model_metadata(model, meta);
     if (w.status == HR_OK)
-        w.status = make_graph(&graph, model, options);
+        w.status = hr_model_graph(model, 1, options->height ? options->height : PROBE,
+                                  options->width ? options->width : PROBE, &graph);
+    if (w.status == HR_OK && options->fold) {
+        w.status = hr_exchange_fold(&folded, graph, w.weights);
+        w.weights = folded;
+    }
     if (w.status == HR_OK) {
         w.graph = graph;
         write_message(&w, model, meta, file, name);
     }
     hr_graph_destroy(graph);
     hr_store_destroy(meta);
+    hr_store_destroy(folded);
     hr_arena_fini(&w.arena);
     return w.status;
 }

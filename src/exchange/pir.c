@@ -289,6 +289,7 @@ static const struct written {
       "1.flatten",
       { { "start_axis", "start_axis", 'i' }, { "stop_axis", "stop_axis", 'i' } } },
     { "unsqueeze2", "1.unsqueeze", { { NULL, NULL, 0 } } },
+    { "reshape2", "1.reshape", { { NULL, NULL, 0 } } },
     { "matmul_v2",
       "1.matmul",
       { { "transpose_x", "trans_x", 'b' }, { "transpose_y", "trans_y", 'b' } } },

@@ -10,6 +10,7 @@ void hr_program_fini(struct hr_program *program)
     hr_mem_free(program->ops);
     hr_mem_free(program->params);
     hr_arena_fini(&program->arena);
+    hr_store_destroy(program->folded);
     *program = (struct hr_program){ 0 };
 }
 

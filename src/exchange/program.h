@@ -54,6 +54,8 @@ struct hr_program {
         struct hr_shape shape;
     } * params; /* in the order of the parameters' file */
     size_t param_count, param_capacity;
+    struct hr_store
+        *folded;      /* when a program is written: weights with norms multiplied in, or NULL */
     int64_t input[4]; /* declared dimensions; below 1: free */
 };
 void hr_program_fini(struct hr_program *program);
@@ -91,12 +93,13 @@ struct hr_program_options {
     int64_t batch;         /* below 1: free */
     int64_t height, width; /* below 1: free, both or none */
     enum hr_result result;
+    bool fold; /* multiply batch norms into their convolutions, which get biases */
 };
 /* The program of a model, for one of the two formats.  Zero-initialise; fini even after a failure.
  */
 enum hr_status hr_program_of(struct hr_program *program, const struct hr_model *model,
                              const struct hr_program_options *options) HR_WARN_UNUSED;
-/* Write its two files to streams, whose errors stick to them. */
+/* Write its two files to streams, whose errors stick to them; weights: the model's. */
 enum hr_status hr_pdmodel_write(const struct hr_program *program, FILE *file,
                                 const char *name) HR_WARN_UNUSED;
 enum hr_status hr_pir_write(const struct hr_program *program, FILE *file,

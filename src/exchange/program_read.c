@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Paddle programs to graphs: one row an operator.  Source: Paddle's operator definitions; fused
- * operators of optimised programs are named, not guessed. */
+ * Paddle programs to graphs: one row an operator.  Source: Paddle's operator definitions, and the
+ * programs that its optimiser saves. */
 #include <string.h>
 
 #include "exchange/program.h"
@@ -89,6 +89,13 @@ static enum hr_status read_fetch(struct reader *r, const struct hr_program_op *o
     return HR_OK;
 }
 
+/* A name for what a fused operator makes on its way. */
+static const char *inner(struct reader *r, const struct hr_program_op *op, const char *what)
+{
+    return hr_arena_printf(&r->program->arena, "%s of %s", what, out(op));
+}
+
+/* conv + Bias, and in optimised programs + ResidualData. */
 static enum hr_status read_conv(struct reader *r, const struct hr_program_op *op)
 {
     struct hr_import_window w = { .group = whole(number(op, "groups", 1)) };
@@ -110,7 +117,12 @@ static enum hr_status read_conv(struct reader *r, const struct hr_program_op *op
     w.same = text_is(op, "padding_algorithm", "EXPLICIT", "SAME");
     if (text_is(op, "padding_algorithm", "EXPLICIT", "VALID"))
         memset(w.pad, 0, sizeof w.pad);
-    return hr_import_conv(r->im, out(op), in(op, "Input"), in(op, "Filter"), in(op, "Bias"), &w);
+    const char *residual = in(op, "ResidualData");
+    const char *product = residual ? inner(r, op, "product") : out(op);
+    if (!product)
+        return HR_E_MEMORY;
+    HR_TRY(hr_import_conv(r->im, product, in(op, "Input"), in(op, "Filter"), in(op, "Bias"), &w));
+    return residual ? hr_import_arithmetic(r->im, out(op), '+', product, residual) : HR_OK;
 }
 
 static enum hr_status read_norm(struct reader *r, const struct hr_program_op *op)
@@ -309,20 +321,38 @@ static enum hr_status read_matmul(struct reader *r, const struct hr_program_op *
     return hr_import_linear(r->im, out(op), in(op, "X"), in(op, "Y"), turned, "");
 }
 
+/* [n,c,1,1] as [n,c], for operators that flatten what they multiply. */
+static enum hr_status flattened(struct reader *r, const struct hr_program_op *op, const char **name)
+{
+    const struct hr_import_value *x;
+    HR_TRY(hr_import_find(r->im, *name, &x));
+    if (x->form != HR_FORM_PIXEL)
+        return HR_OK;
+    const char *flat = inner(r, op, *name);
+    if (!flat)
+        return HR_E_MEMORY;
+    HR_TRY(hr_import_reform(r->im, flat, *name, 2));
+    *name = flat;
+    return HR_OK;
+}
+
+/* Of optimised programs: mul and bias. */
+static enum hr_status read_fc(struct reader *r, const struct hr_program_op *op)
+{
+    const char *flat = in(op, "Input");
+    if (number(op, "in_num_col_dims", 1) != 1 || number(op, "padding_weights", 0) != 0)
+        return bad_attribute("in_num_col_dims");
+    HR_TRY(flattened(r, op, &flat));
+    return hr_import_linear(r->im, out(op), flat, in(op, "W"), false, in(op, "Bias"));
+}
+
 /* The first classifiers were `mul`s that flatten their input behind x_num_col_dims. */
 static enum hr_status read_mul_op(struct reader *r, const struct hr_program_op *op)
 {
-    const struct hr_import_value *x;
     const char *flat = in(op, "X");
     if (number(op, "x_num_col_dims", 1) != 1 || number(op, "y_num_col_dims", 1) != 1)
         return bad_attribute("x_num_col_dims");
-    HR_TRY(hr_import_find(r->im, flat, &x));
-    if (x->form == HR_FORM_PIXEL) {
-        flat = hr_arena_printf(&r->program->arena, "%s of %s", flat, out(op));
-        if (!flat)
-            return HR_E_MEMORY;
-        HR_TRY(hr_import_reform(r->im, flat, in(op, "X"), 2));
-    }
+    HR_TRY(flattened(r, op, &flat));
     return hr_import_linear(r->im, out(op), flat, in(op, "Y"), false, "");
 }
 
@@ -363,11 +393,13 @@ static const struct row {
     { "feed", read_feed },
     { "fetch", read_fetch },
     { "conv2d", read_conv },
+    { "fused_conv2d", read_conv },
     { "batch_norm", read_norm },
     { "relu", read_relu },
     { "sigmoid", read_sigmoid },
     { "softmax", read_softmax },
     { "elementwise_add", read_add },
+    { "fused_elementwise_add", read_add },
     { "elementwise_sub", read_sub },
     { "elementwise_mul", read_mul },
     { "elementwise_div", read_div },
@@ -382,6 +414,7 @@ static const struct row {
     { "matmul_v2", read_matmul },
     { "matmul", read_matmul },
     { "mul", read_mul_op },
+    { "fc", read_fc },
     { "scale", read_scale },
     { "assign", read_alias },
     { "full_int_array", read_list },
@@ -401,11 +434,69 @@ static enum hr_status unsupported(const char *type)
     return status;
 }
 
+/* What an optimiser merged into an operator: "relu", "sigmoid", or "" for nothing. */
+static const char *activation_of(const struct hr_program_op *op)
+{
+    static const char *const texts[] = { "fuse_activation", "activation_type" };
+    static const char *const flags[] = { "fuse_relu", "fuse_with_relu" };
+    for (size_t i = 0; i < HR_COUNT(texts); i++) {
+        const struct hr_program_attribute *a = hr_program_attribute(op, texts[i]);
+        if (a && a->text && a->text[0])
+            return a->text;
+    }
+    for (size_t i = 0; i < HR_COUNT(flags); i++)
+        if (number(op, flags[i], 0) != 0)
+            return "relu";
+    return "";
+}
+
+/* Anything else that it merged is refused, not overlooked. */
+static enum hr_status check_merged(const struct hr_program_op *op)
+{
+    for (size_t i = 0; i < op->attribute_count; i++) {
+        const struct hr_program_attribute *a = &op->attributes[i];
+        const bool scale = strcmp(a->name, "fused_output_scale") == 0;
+        const bool list = a->kind == HR_ATTRIBUTE_INTS || a->kind == HR_ATTRIBUTE_LONGS ||
+                          a->kind == HR_ATTRIBUTE_FLOATS;
+        if (strncmp(a->name, "fused_", 6) == 0 &&
+            ((list && a->count) || (a->text && a->text[0]) || (scale && a->number[0] != 1)))
+            return bad_attribute(a->name);
+    }
+    if (number(op, "fuse_residual_connection", 0) != 0 && !in(op, "ResidualData"))
+        return bad_attribute("fuse_residual_connection");
+    return HR_OK;
+}
+
+static enum hr_status read_activated(struct reader *r, const struct row *row,
+                                     const struct hr_program_op *op, const char *activation)
+{
+    const bool sigmoid = strcmp(activation, "sigmoid") == 0;
+    struct hr_program_op plain = *op;
+    struct hr_program_slot result = op->out_count ? op->out[0] : (struct hr_program_slot){ 0 };
+    if (!sigmoid && strcmp(activation, "relu") != 0)
+        return hr_fail(HR_E_UNSUPPORTED,
+                       "its activation '%.60s' is not supported: relu and sigmoid are", activation);
+    if (hr_program_out(op, "Y"))
+        result = (struct hr_program_slot){ .name = "Y", .value = hr_program_out(op, "Y") };
+    const char *y = result.value ? result.value : "";
+    result.value = inner(r, op, "input of the activation");
+    if (!result.value)
+        return HR_E_MEMORY;
+    plain.out = &result;
+    plain.out_count = 1;
+    HR_TRY(row->read(r, &plain));
+    return (sigmoid ? hr_import_sigmoid : hr_import_relu)(r->im, y, result.value);
+}
+
 static enum hr_status read_op(struct reader *r, const struct hr_program_op *op)
 {
+    const char *activation = activation_of(op);
     for (size_t i = 0; i < HR_COUNT(rows); i++)
-        if (strcmp(op->type, rows[i].type) == 0)
-            return rows[i].read(r, op);
+        if (strcmp(op->type, rows[i].type) == 0) {
+            HR_TRY(check_merged(op));
+            return activation[0] ? read_activated(r, &rows[i], op, activation)
+                                 : rows[i].read(r, op);
+        }
     return unsupported(op->type);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "exchange/folded.h"
 #include "exchange/program.h"
 #include "tensor/lod.h"
 
@@ -87,25 +88,38 @@ static void set_text(struct hr_program_op *op, const char *name, const char *tex
         };
 }
 
+static void set_list(struct hr_program_op *op, const char *name, enum hr_attribute_kind kind,
+                     size_t count, const double *numbers)
+{
+    if (!op)
+        return;
+    struct hr_program_attribute *to = &op->attributes[op->attribute_count++];
+    *to = (struct hr_program_attribute){ .name = name, .kind = kind, .count = count };
+    memcpy(to->number, numbers, count * sizeof *numbers);
+}
+
 static void set_two(struct hr_program_op *op, const char *name, enum hr_attribute_kind kind,
                     double a, double b)
 {
-    if (op)
-        op->attributes[op->attribute_count++] = (struct hr_program_attribute){
-            .name = name, .kind = kind, .count = 2, .number = { a, b }
-        };
+    set_list(op, name, kind, 2, (const double[]){ a, b });
 }
 
-/* PIR: a list as a value of its own, made once. */
+/* PIR: a list as a value of its own. */
+static const char *add_list(struct writer *w, size_t count, const double *numbers)
+{
+    const struct value value = { new_name(w, "full_int_array"), { 1, { (int64_t)count } } };
+    struct hr_program_op *op = add(w, "full_int_array");
+    set_list(op, "value", HR_ATTRIBUTE_LONGS, count, numbers);
+    give(op, "Out", &value);
+    return value.name;
+}
+
+/* Of two numbers, made once. */
 static const char *list_of(struct writer *w, int which, double a, double b)
 {
-    if (w->lists[which])
-        return w->lists[which];
-    const struct value value = { new_name(w, "full_int_array"), { 1, { 2 } } };
-    struct hr_program_op *op = add(w, "full_int_array");
-    set_two(op, "value", HR_ATTRIBUTE_LONGS, a, b);
-    give(op, "Out", &value);
-    return w->lists[which] = value.name;
+    if (!w->lists[which])
+        w->lists[which] = add_list(w, 2, (const double[]){ a, b });
+    return w->lists[which];
 }
 
 /* ---- Parameters ---------------------------------------------------------------------------- */
@@ -148,27 +162,52 @@ static struct value *define(struct writer *w, const struct hr_node *node, const 
     return y;
 }
 
+static void binary(struct writer *w, const char *type, const char *x, const char *y,
+                   const struct value *out, int axis)
+{
+    struct hr_program_op *op = add(w, type);
+    take(op, "X", x);
+    take(op, "Y", y);
+    give(op, "Out", out);
+    set(op, "axis", HR_ATTRIBUTE_INT, axis);
+}
+
+/* bias [k] as [1,k,1,1]: PIR's additions have no axis. */
+static const char *spread(struct writer *w, const char *bias, int64_t k)
+{
+    const char *list = add_list(w, 4, (const double[]){ 1, (double)k, 1, 1 });
+    const struct value y = { new_name(w, "reshape2"), { 4, { 1, k, 1, 1 } } };
+    struct hr_program_op *op = add(w, "reshape2");
+    take(op, "X", bias);
+    take(op, "Shape", list);
+    give(op, "Out", &y);
+    return y.name;
+}
+
 static void emit_conv(struct writer *w, const struct hr_node *node)
 {
     const struct hr_attr *attr = &node->attr;
-    if (node->param[HR_ROLE_BIAS] != HR_NONE) {
-        stick(w, hr_fail(HR_E_UNSUPPORTED,
-                         "layer %s: a convolution with a bias of its own is written to ONNX only",
-                         node->name));
-        return;
-    }
-    const char *filter = add_param(w, node, HR_ROLE_WEIGHT, "conv2d", w->convs++, "w_0");
-    const struct value *y = define(w, node, "conv2d");
+    const size_t number = w->convs++;
+    const bool biased = node->param[HR_ROLE_BIAS] != HR_NONE;
+    const char *filter = add_param(w, node, HR_ROLE_WEIGHT, "conv2d", number, "w_0");
+    const char *bias = biased ? add_param(w, node, HR_ROLE_BIAS, "conv2d", number, "b_0") : NULL;
+    const struct value product = *define(w, node, "conv2d");
     struct hr_program_op *op = add(w, "conv2d");
     take(op, "Input", w->values[node->in[0]].name);
     take(op, "Filter", filter);
-    give(op, "Output", y);
+    give(op, "Output", &product);
     set_two(op, "strides", HR_ATTRIBUTE_INTS, attr->stride, attr->stride);
     set_two(op, "paddings", HR_ATTRIBUTE_INTS, attr->pad, attr->pad);
     set_text(op, "padding_algorithm", "EXPLICIT");
     set_two(op, "dilations", HR_ATTRIBUTE_INTS, 1, 1);
     set(op, "groups", HR_ATTRIBUTE_INT, 1);
     set_text(op, "data_format", "NCHW");
+    if (!biased)
+        return;
+    if (w->options->pir)
+        bias = spread(w, bias, attr->channels);
+    binary(w, "elementwise_add", product.name, bias, define(w, node, "elementwise_add"),
+           w->options->pir ? -1 : 1);
 }
 
 static void emit_norm(struct writer *w, const struct hr_node *node)
@@ -225,20 +264,10 @@ static void emit_sigmoid(struct writer *w, const struct hr_node *node)
     same_form(w, node, "sigmoid");
 }
 
-static void binary(struct writer *w, const char *type, const char *x, const char *y,
-                   const struct value *out)
-{
-    struct hr_program_op *op = add(w, type);
-    take(op, "X", x);
-    take(op, "Y", y);
-    give(op, "Out", out);
-    set(op, "axis", HR_ATTRIBUTE_INT, -1);
-}
-
 static void emit_add(struct writer *w, const struct hr_node *node)
 {
     const char *x = w->values[node->in[0]].name, *y = w->values[node->in[1]].name;
-    binary(w, "elementwise_add", x, y, define(w, node, "elementwise_add"));
+    binary(w, "elementwise_add", x, y, define(w, node, "elementwise_add"), -1);
 }
 
 static void emit_upsample(struct writer *w, const struct hr_node *node)
@@ -308,7 +337,7 @@ static void emit_linear(struct writer *w, const struct hr_node *node)
     give(op, "Out", &product);
     set(op, "trans_x", HR_ATTRIBUTE_BOOL, 0);
     set(op, "trans_y", HR_ATTRIBUTE_BOOL, 0);
-    binary(w, "elementwise_add", product.name, bias, define(w, node, "elementwise_add"));
+    binary(w, "elementwise_add", product.name, bias, define(w, node, "elementwise_add"), -1);
 }
 
 /* [n,c,h,w] times [n,c], seen as [n,c,1,1]. */
@@ -328,7 +357,7 @@ static void emit_scale(struct writer *w, const struct hr_node *node)
         set_two(op, "axes", HR_ATTRIBUTE_INTS, 2, 3);
     }
     const char *x = w->values[node->in[0]].name;
-    binary(w, "elementwise_mul", x, pixel.name, define(w, node, "elementwise_mul"));
+    binary(w, "elementwise_mul", x, pixel.name, define(w, node, "elementwise_mul"), -1);
 }
 
 typedef void emit_fn(struct writer *w, const struct hr_node *node);
@@ -399,8 +428,12 @@ enum hr_status hr_program_of(struct hr_program *program, const struct hr_model *
     HR_TRY(hr_model_graph(model, 1, options->height > 0 ? options->height : PROBE,
                           options->width > 0 ? options->width : PROBE, &graph));
     w.graph = graph;
+    if (options->fold)
+        w.status = hr_exchange_fold(&program->folded, graph, hr_model_weights(model));
     w.values = hr_mem_alloc(graph->value_count, sizeof *w.values);
-    const enum hr_status status = w.values ? emit_all(&w) : HR_E_MEMORY;
+    if (!w.values)
+        stick(&w, HR_E_MEMORY);
+    const enum hr_status status = w.status == HR_OK ? emit_all(&w) : w.status;
     hr_mem_free(w.values);
     hr_graph_destroy(graph);
     return status;
@@ -409,6 +442,8 @@ enum hr_status hr_program_of(struct hr_program *program, const struct hr_model *
 enum hr_status hr_program_write_params(const struct hr_program *program,
                                        const struct hr_store *weights, FILE *file)
 {
+    if (program->folded)
+        weights = program->folded;
     for (size_t i = 0; i < program->param_count; i++) {
         const struct hr_tensor *from = hr_store_find(weights, program->params[i].source);
         struct hr_tensor t = { .dtype = HR_DTYPE_F32 };

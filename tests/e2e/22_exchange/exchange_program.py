@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the tests of this folder run the program."""
+import json
 import os
 import pathlib
+import struct
 import subprocess
 
 import numpy as np
@@ -34,3 +36,12 @@ def logits(model, x, folder):
     np.save(folder / "x.npy", x)
     good("run", model, "-i", folder / "x.npy", "-o", folder / "y.npy")
     return np.load(folder / "y.npy")
+
+
+def tensors(path):
+    """Name -> (dimensions, bytes) of a safetensors file."""
+    data = path.read_bytes()
+    size, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + size])
+    return {name: (t["shape"], data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]])
+            for name, t in header.items() if name != "__metadata__"}

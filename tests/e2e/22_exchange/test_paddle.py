@@ -9,22 +9,13 @@ import struct
 import numpy as np
 import pytest
 
-from exchange_program import TESTS, bad, good, logits
+from exchange_program import TESTS, bad, good, logits, tensors
 
 DATA = TESTS / "data" / "paddle"
 CAT = TESTS / "data" / "pictures" / "cat_420.jpg"
 EXPECTED = json.loads((DATA / "expected_inference.json").read_text())
 FILES = {"legacy_jit": "inference.pdmodel", "legacy_jit_softmax": "inference.pdmodel",
          "pir_jit": "inference.json", "pir_jit_softmax": "inference.json"}
-
-
-def tensors(path):
-    """Name -> (dimensions, bytes) of a safetensors file."""
-    data = path.read_bytes()
-    size, = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8:8 + size])
-    return {name: (t["shape"], data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]])
-            for name, t in header.items() if name != "__metadata__"}
 
 
 def varint(value):
@@ -145,13 +136,73 @@ def test_what_is_written_is_the_model(folder, tmp_path, model, ending):
         assert (tmp_path / "inference.pdiparams").read_bytes() == params
 
 
+@pytest.mark.parametrize("ending", [".pdmodel", ".json"])
+def test_norms_multiplied_in_leave_convolutions_with_biases(tmp_path, ending):
+    source, x = tmp_path / "m.safetensors", picture(64)
+    good("convert", "synthetic:hrnet_w18_small", source, "--classes", 10)
+    path = tmp_path / f"p{ending}"
+    assert "read back" in good("export", source, "-o", path, "--fold", "--free-size")
+    program = path.read_bytes()
+    assert b"batch_norm" not in program and b"conv2d_0.b_0" in program
+    want, got = logits(source, x, tmp_path), logits(path, x, tmp_path)
+    assert 0 < np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+    assert json.loads(good("info", path, "--json"))["architecture"] == "hrnet_w18_small"
+
+
+def optimised_params(folder):
+    """What PaddlePaddle's optimiser makes of the weights: filters times the norms, biases under new names."""
+    order = json.loads(lzma.decompress((DATA / "pdiparams_order.json.xz").read_bytes()))
+    order = order if isinstance(order, list) else next(iter(order.values()))
+    weights = {name: np.frombuffer(data, "<f4").reshape(shape).astype(np.float64)
+               for name, (shape, data) in tensors(folder / "w.safetensors").items()}
+    filters = sorted(range(325), key=str)  # as text, which is the order of the file
+    params, biases = [], []
+    for place, name in enumerate(name for name in order if name.endswith("conv.weight")):
+        norm = name.replace("conv.weight", "bn.")
+        scale = weights[norm + "weight"] / np.sqrt(weights[norm + "_variance"] + 1e-5)
+        params.append(weights[name] * scale[:, None, None, None])
+        biases.append((filters[place], weights[norm + "bias"] - weights[norm + "_mean"] * scale))
+    params += [bias for _, bias in sorted(biases, key=lambda pair: str(pair[0]))]
+    params += [weights["fc.bias"], weights["fc.weight"]]
+    return b"".join(record(p.shape, p.astype("<f4").tobytes()) for p in params)
+
+
+def test_what_paddles_optimiser_saves_gives_paddles_numbers(folder, tmp_path):
+    """W18 as PaddlePaddle 3.3.1 saves it for oneDNN: fused_conv2d with bias, residual and ReLU, fc."""
+    program = lzma.decompress((DATA / "optimised_onednn_inference.pdmodel.xz").read_bytes())
+    (tmp_path / "inference.pdmodel").write_bytes(program)
+    (tmp_path / "inference.pdiparams").write_bytes(optimised_params(folder))
+    want = np.array(EXPECTED["legacy_jit"]["logits"]).ravel()
+    got = logits(tmp_path, picture(64), tmp_path).ravel()
+    assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+    assert json.loads(good("info", tmp_path, "--json"))["architecture"] == "HRNet_W18_C"
+    other = program.replace(b"\x0ffuse_activation\x10\x02\x2a\x04relu", b"\x0ffuse_activation\x10\x02\x2a\x04swis", 1)
+    assert other != program
+    (tmp_path / "inference.pdmodel").write_bytes(other)
+    bad(3, "(fused_conv2d): its activation 'swis' is not supported", "info", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["branches", "branches_onednn", "squeeze_onednn"])
+def test_small_optimised_programs_are_the_graphs_they_were_made_from(tmp_path, name):
+    """Saved by PaddlePaddle 3.3.1 from what we exported: fc with ReLU and sigmoid, fused_elementwise_add."""
+    x = np.random.default_rng(3).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    want = logits(TESTS / "fuzz" / "corpus" / "onnx" / f"{name.split('_')[0]}.onnx", x, tmp_path)
+    assert np.array_equal(logits(DATA / "optimised" / f"{name}.pdmodel", x, tmp_path), want)
+
+
 def test_what_cannot_be_written_is_said(folder, tmp_path):
     source = folder / "w.safetensors"
-    bad(3, "ONNX only", "export", source, "-o", tmp_path / "x.pdmodel", "--fold")
+    bad(3, "ONNX only", "export", source, "-o", tmp_path / "x.pdmodel", "--half")
     bad(2, "no known suffix", "export", source, "-o", tmp_path / "x.pb")
-    graph = TESTS / "fuzz" / "corpus" / "onnx" / "squeeze.onnx"
-    bad(3, "a bias of its own is written to ONNX only", "export", graph, "-o", tmp_path / "x.json")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".pdmodel", ".json"])
+def test_biases_of_convolutions_are_written(tmp_path, ending):
+    graph = TESTS / "fuzz" / "corpus" / "onnx" / "squeeze.onnx"
+    good("export", graph, "-o", tmp_path / f"x{ending}", "--free-size")
+    x = np.random.default_rng(3).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    assert np.array_equal(logits(tmp_path / f"x{ending}", x, tmp_path), logits(graph, x, tmp_path))
 
 
 def fields(data):
