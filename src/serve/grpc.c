@@ -348,6 +348,11 @@ struct hr_grpc_counts hr_grpc_count(struct hr_grpc *server)
                                     .calls = atomic_load(&server->call_count) };
 }
 
+bool hr_grpc_is_draining(const struct hr_grpc *server)
+{
+    return server->draining;
+}
+
 const struct hr_grpc_method *const *hr_grpc_tables(const struct hr_grpc *server)
 {
     return server->options.tables;

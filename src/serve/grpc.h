@@ -46,6 +46,8 @@ struct hr_grpc_method {
     /* The call is over before it was finished: reset, deadline, lost connection.  The last function
      * that is called for it, if any was; may be NULL. */
     void (*gone)(struct hr_grpc_call *call);
+    /* Some four times a second while the call is unfinished; may be NULL. */
+    void (*look)(struct hr_grpc_call *call);
 };
 
 struct hr_grpc_options {
@@ -110,6 +112,7 @@ void hr_grpc_call_release(struct hr_grpc_call *call);
 
 struct hr_grpc *hr_grpc_call_server(struct hr_grpc_call *call);
 const struct hr_grpc_method *const *hr_grpc_tables(const struct hr_grpc *server); /* the options' */
+bool hr_grpc_is_draining(const struct hr_grpc *server);      /* calls had better end */
 void *hr_grpc_call_context(const struct hr_grpc_call *call); /* of the options */
 /* What the methods keep with a call; NULL at first. */
 void **hr_grpc_call_state(struct hr_grpc_call *call);

@@ -481,6 +481,8 @@ uint64_t hr_grpc_call_sweep(struct hr_grpc_call *call, uint64_t now_ns)
         hr_message_set("the request did not come within %.0f seconds", limit);
         abandon(call, HR_E_DEADLINE);
     }
+    if (!call->finished && call->method && call->method->look)
+        call->method->look(call);
     if (call->connection && call->out.size > 0 &&
         hr_grpc_passed(call->out_ns, limit, now_ns, &next))
         nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream,

@@ -3,7 +3,17 @@
 #include "serve/grpc_message.h"
 
 #include "base/mem.h"
-#include "wire/message.h"
+
+bool hr_grpc_read_request(struct hr_grpc_call *call, const struct hr_buffer *bytes,
+                          const ProtobufCMessageDescriptor *type, struct hr_message_memory *memory,
+                          ProtobufCMessage **out)
+{
+    const enum hr_status status =
+        hr_message_read(out, memory, type, bytes->data, bytes->size, "the request");
+    if (status != HR_OK)
+        hr_grpc_finish(call, status);
+    return status == HR_OK;
+}
 
 enum hr_status hr_grpc_pack(struct hr_buffer *out, const ProtobufCMessage *message)
 {

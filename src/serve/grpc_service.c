@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "serve/gate.h"
 #include "serve/grpc_job.h"
+#include "serve/health.h"
 #include "serve/listen.h"
 #include "serve/observe.h"
 #include "serve/oip_grpc.h"

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The Open Inference Protocol over gRPC, all but inference: health, metadata, configuration, model
- * repository, statistics.  The answers say what oip_rest.c says in JSON. */
+ * The Open Inference Protocol over gRPC, all but inference and the repository: health, metadata,
+ * configuration, statistics.  The answers say what oip_rest.c says in JSON. */
 #include "serve/oip_grpc.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/pool.h"
 #include "hrnet/hrnet.h"
-#include "serve/grpc_job.h"
 #include "serve/grpc_message.h"
-#include "serve/health.pb-c.h"
 #include "serve/oip.h"
 #include "serve/oip.pb-c.h"
 #include "wire/message.h"
@@ -24,18 +19,6 @@ static char *text_of(const char *text)
 }
 
 /* ---- Requests ---- */
-
-/* Reads the request; false: the call is finished. */
-static bool read_request(struct hr_grpc_call *call, const struct hr_buffer *bytes,
-                         const ProtobufCMessageDescriptor *type, struct hr_message_memory *memory,
-                         ProtobufCMessage **out)
-{
-    const enum hr_status status =
-        hr_message_read(out, memory, type, bytes->data, bytes->size, "the request");
-    if (status != HR_OK)
-        hr_grpc_finish(call, status);
-    return status == HR_OK;
-}
 
 /* The model that a request names; false: the call is finished. */
 static bool find(struct hr_grpc_call *call, const char *name, const char *version,
@@ -87,7 +70,8 @@ static void model_ready(struct hr_grpc_call *call, struct hr_buffer *bytes)
     struct hr_message_memory memory = { 0 };
     ProtobufCMessage *base = NULL;
     struct hr_served *served = NULL;
-    if (read_request(call, bytes, &inference__model_ready_request__descriptor, &memory, &base)) {
+    if (hr_grpc_read_request(call, bytes, &inference__model_ready_request__descriptor, &memory,
+                             &base)) {
         const Inference__ModelReadyRequest *request = (Inference__ModelReadyRequest *)base;
         const enum hr_status status =
             hr_registry_find(service->registry, &served, request->name, request->version);
@@ -155,7 +139,8 @@ static void model_metadata(struct hr_grpc_call *call, struct hr_buffer *bytes)
     struct hr_message_memory memory = { 0 };
     ProtobufCMessage *base = NULL;
     struct hr_served *served = NULL;
-    if (read_request(call, bytes, &inference__model_metadata_request__descriptor, &memory, &base)) {
+    if (hr_grpc_read_request(call, bytes, &inference__model_metadata_request__descriptor, &memory,
+                             &base)) {
         const Inference__ModelMetadataRequest *request = (Inference__ModelMetadataRequest *)base;
         if (find(call, request->name, request->version, &served))
             answer_metadata(call, served);
@@ -203,7 +188,8 @@ static void model_config(struct hr_grpc_call *call, struct hr_buffer *bytes)
     struct hr_message_memory memory = { 0 };
     ProtobufCMessage *base = NULL;
     struct hr_served *served = NULL;
-    if (read_request(call, bytes, &inference__model_config_request__descriptor, &memory, &base)) {
+    if (hr_grpc_read_request(call, bytes, &inference__model_config_request__descriptor, &memory,
+                             &base)) {
         const Inference__ModelConfigRequest *request = (Inference__ModelConfigRequest *)base;
         if (find(call, request->name, request->version, &served))
             answer_config(call, served);
@@ -325,8 +311,8 @@ static void model_statistics(struct hr_grpc_call *call, struct hr_buffer *bytes)
     ProtobufCMessage *base = NULL;
     struct all_statistics all = { 0 };
     struct hr_served *one = NULL;
-    if (read_request(call, bytes, &inference__model_statistics_request__descriptor, &memory,
-                     &base)) {
+    if (hr_grpc_read_request(call, bytes, &inference__model_statistics_request__descriptor, &memory,
+                             &base)) {
         const Inference__ModelStatisticsRequest *request =
             (Inference__ModelStatisticsRequest *)base;
         if (!*request->name) {
@@ -346,183 +332,6 @@ static void model_statistics(struct hr_grpc_call *call, struct hr_buffer *bytes)
     hr_message_memory_fini(&memory);
 }
 
-/* ---- Repository ---- */
-
-typedef Inference__RepositoryIndexResponse__ModelIndex model_index;
-
-struct index_answer {
-    struct hr_arena arena; /* dies with the answer */
-    model_index **list;
-    size_t count, capacity;
-    bool ready_only;
-    enum hr_status status;
-};
-
-static void add_entry(void *context, const struct hr_registry_entry *entry)
-{
-    struct index_answer *answer = context;
-    if ((!entry->served && answer->ready_only) || answer->status != HR_OK)
-        return;
-    answer->status = hr_mem_grow((void **)&answer->list, &answer->capacity, answer->count + 1,
-                                 sizeof(model_index *));
-    if (answer->status != HR_OK)
-        return;
-    model_index *index = hr_arena_alloc(&answer->arena, 1, sizeof *index);
-    if (!index) {
-        answer->status = HR_E_MEMORY;
-        return;
-    }
-    inference__repository_index_response__model_index__init(index);
-    index->name = hr_arena_printf(&answer->arena, "%s", entry->name);
-    index->version = hr_arena_printf(&answer->arena, "%s", entry->version);
-    index->state = hr_arena_printf(&answer->arena, "%s", entry->state);
-    index->reason = hr_arena_printf(&answer->arena, "%s", entry->reason);
-    if (!index->name || !index->version || !index->state || !index->reason)
-        answer->status = HR_E_MEMORY;
-    answer->list[answer->count++] = index;
-}
-
-static void repository_index(struct hr_grpc_call *call, struct hr_buffer *bytes)
-{
-    const struct hr_service *service = hr_grpc_call_context(call);
-    Inference__RepositoryIndexResponse response = INFERENCE__REPOSITORY_INDEX_RESPONSE__INIT;
-    struct hr_message_memory memory = { 0 };
-    ProtobufCMessage *base = NULL;
-    struct index_answer answer = { 0 };
-    if (read_request(call, bytes, &inference__repository_index_request__descriptor, &memory,
-                     &base)) {
-        answer.ready_only = ((Inference__RepositoryIndexRequest *)base)->ready;
-        hr_registry_index(service->registry, add_entry, &answer);
-        response.n_models = answer.count;
-        response.models = answer.list;
-        if (answer.status == HR_OK)
-            hr_grpc_answer(call, &response.base);
-        else
-            hr_grpc_finish(call, answer.status);
-    }
-    hr_mem_free(answer.list);
-    hr_arena_fini(&answer.arena);
-    hr_message_memory_fini(&memory);
-}
-
-/* Loading takes seconds: a thread of its own does it, then the server's thread answers. */
-struct change {
-    struct hr_grpc_post post;
-    struct hr_grpc_call *call;
-    struct hr_grpc *server;
-    struct hr_service *service;
-    char *model;
-    bool load;
-    enum hr_status status;
-    char message[512];
-};
-
-static void answer_change(struct hr_grpc_post *post)
-{
-    struct change *c = (struct change *)(void *)post;
-    Inference__RepositoryModelLoadResponse response =
-        INFERENCE__REPOSITORY_MODEL_LOAD_RESPONSE__INIT; /* the other has the same form */
-    response.model_name = c->model;
-    response.isloaded = 1;
-    if (c->status == HR_OK)
-        hr_grpc_answer(c->call, &response.base);
-    else
-        hr_grpc_finish(c->call, hr_fail(c->status, "%s", c->message));
-    hr_grpc_call_release(c->call);
-    hr_mem_free(c->model);
-    hr_mem_free(c);
-}
-
-static void *make_change(void *argument)
-{
-    struct change *c = argument;
-    c->status = c->load ? hr_registry_load(c->service->registry, c->model)
-                        : hr_registry_unload(c->service->registry, c->model);
-    if (c->status != HR_OK) {
-        snprintf(c->message, sizeof c->message, "%s", hr_last_message());
-        if (c->load && c->status != HR_E_NOT_FOUND) {
-            hr_log(HR_LOG_WARNING, "%s", hr_last_message()); /* paths are for the log only */
-            snprintf(c->message, sizeof c->message, "model %.60s cannot be loaded: %s", c->model,
-                     hr_status_info(c->status)->text);
-        }
-    }
-    hr_grpc_post(c->server, &c->post);
-    return NULL;
-}
-
-static enum hr_status begin_change(struct hr_grpc_call *call, const char *model, bool load)
-{
-    pthread_t thread;
-    struct change *c = hr_mem_alloc(1, sizeof *c);
-    if (!c)
-        return HR_E_MEMORY;
-    *c = (struct change){ .post.run = answer_change,
-                          .call = hr_grpc_call_hold(call),
-                          .server = hr_grpc_call_server(call),
-                          .service = hr_grpc_call_context(call),
-                          .model = hr_mem_strdup(model),
-                          .load = load };
-    hr_grpc_post_expect(c->server);
-    if (c->model && hr_thread_start(&thread, make_change, c) == 0) {
-        pthread_detach(thread);
-        return HR_OK;
-    }
-    hr_grpc_post_forget(c->server);
-    hr_grpc_call_release(call);
-    hr_mem_free(c->model);
-    hr_mem_free(c);
-    return hr_fail(HR_E_MEMORY, "no thread can be started");
-}
-
-static bool may_change(struct hr_grpc_call *call, size_t parameters)
-{
-    const struct hr_service *service = hr_grpc_call_context(call);
-    if (!service->may_load) {
-        hr_grpc_finish_code(call, HR_GRPC_PERMISSION_DENIED,
-                            "this server does not let clients load and unload models");
-        return false;
-    }
-    if (parameters > 0) {
-        hr_message_set("load parameters are not taken: models come from the server's own folder");
-        hr_grpc_finish(call, HR_E_UNSUPPORTED);
-        return false;
-    }
-    return true;
-}
-
-static void repository_load(struct hr_grpc_call *call, struct hr_buffer *bytes)
-{
-    struct hr_message_memory memory = { 0 };
-    ProtobufCMessage *base = NULL;
-    if (read_request(call, bytes, &inference__repository_model_load_request__descriptor, &memory,
-                     &base)) {
-        const Inference__RepositoryModelLoadRequest *request =
-            (Inference__RepositoryModelLoadRequest *)base;
-        if (may_change(call, request->n_parameters)) {
-            const enum hr_status status = begin_change(call, request->model_name, true);
-            if (status != HR_OK)
-                hr_grpc_finish(call, status);
-        }
-    }
-    hr_message_memory_fini(&memory);
-}
-
-/* Its parameters (unload_dependents) mean nothing here. */
-static void repository_unload(struct hr_grpc_call *call, struct hr_buffer *bytes)
-{
-    struct hr_message_memory memory = { 0 };
-    ProtobufCMessage *base = NULL;
-    if (read_request(call, bytes, &inference__repository_model_unload_request__descriptor, &memory,
-                     &base) &&
-        may_change(call, 0)) {
-        const enum hr_status status = begin_change(
-            call, ((Inference__RepositoryModelUnloadRequest *)base)->model_name, false);
-        if (status != HR_OK)
-            hr_grpc_finish(call, status);
-    }
-    hr_message_memory_fini(&memory);
-}
-
 /* ---- What there is none of ---- */
 
 /* No region of shared memory is registered, no setting of traces or logs can be changed: the answer
@@ -537,67 +346,22 @@ static void nothing(struct hr_grpc_call *call, struct hr_buffer *bytes)
 #define OIP "/inference.GRPCInferenceService/"
 
 const struct hr_grpc_method hr_oip_grpc_methods[] = {
-    { OIP "ServerLive", HR_GRPC_OPEN | HR_GRPC_EARLY, server_live, NULL, NULL },
-    { OIP "ServerReady", HR_GRPC_OPEN | HR_GRPC_EARLY, server_ready, NULL, NULL },
-    { OIP "ModelReady", HR_GRPC_EARLY, model_ready, NULL, NULL },
-    { OIP "ServerMetadata", HR_GRPC_EARLY, server_metadata, NULL, NULL },
-    { OIP "ModelMetadata", 0, model_metadata, NULL, NULL },
-    { OIP "ModelInfer", 0, hr_oip_grpc_infer, NULL, hr_oip_grpc_infer_gone },
+    { OIP "ServerLive", HR_GRPC_OPEN | HR_GRPC_EARLY, server_live, NULL, NULL, NULL },
+    { OIP "ServerReady", HR_GRPC_OPEN | HR_GRPC_EARLY, server_ready, NULL, NULL, NULL },
+    { OIP "ModelReady", HR_GRPC_EARLY, model_ready, NULL, NULL, NULL },
+    { OIP "ServerMetadata", HR_GRPC_EARLY, server_metadata, NULL, NULL, NULL },
+    { OIP "ModelMetadata", 0, model_metadata, NULL, NULL, NULL },
+    { OIP "ModelInfer", 0, hr_oip_grpc_infer, NULL, hr_oip_grpc_infer_gone, NULL },
     { OIP "ModelStreamInfer", HR_GRPC_STREAM, hr_oip_grpc_stream, hr_oip_grpc_stream_end,
-      hr_oip_grpc_stream_gone },
-    { OIP "ModelConfig", 0, model_config, NULL, NULL },
-    { OIP "ModelStatistics", 0, model_statistics, NULL, NULL },
-    { OIP "RepositoryIndex", 0, repository_index, NULL, NULL },
-    { OIP "RepositoryModelLoad", 0, repository_load, NULL, NULL },
-    { OIP "RepositoryModelUnload", 0, repository_unload, NULL, NULL },
-    { OIP "SystemSharedMemoryStatus", 0, nothing, NULL, NULL },
-    { OIP "CudaSharedMemoryStatus", 0, nothing, NULL, NULL },
-    { OIP "TraceSetting", 0, nothing, NULL, NULL },
-    { OIP "LogSettings", 0, nothing, NULL, NULL },
-    { 0 },
-};
-
-/* ---- grpc.health.v1 ---- */
-
-typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
-
-/* "" is the whole server; a service of ours is as ready as the server. */
-static serving_status health_of(struct hr_grpc_call *call, const char *service)
-{
-    const struct hr_grpc_method *const *tables = hr_grpc_tables(hr_grpc_call_server(call));
-    bool known = !*service;
-    for (size_t i = 0; tables[i] && !known; i++) {
-        const char *path = tables[i]->path + 1;
-        const size_t length = strcspn(path, "/");
-        known = strlen(service) == length && strncmp(path, service, length) == 0;
-    }
-    if (!known)
-        return GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
-    return hr_service_ready(hr_grpc_call_context(call))
-               ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
-               : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;
-}
-
-static void check(struct hr_grpc_call *call, struct hr_buffer *bytes)
-{
-    Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    struct hr_message_memory memory = { 0 };
-    ProtobufCMessage *base = NULL;
-    if (read_request(call, bytes, &grpc__health__v1__health_check_request__descriptor, &memory,
-                     &base)) {
-        response.status = health_of(call, ((Grpc__Health__V1__HealthCheckRequest *)base)->service);
-        if (response.status ==
-            GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN) {
-            hr_message_set("no service of that name is here");
-            hr_grpc_finish(call, HR_E_NOT_FOUND);
-        } else {
-            hr_grpc_answer(call, &response.base);
-        }
-    }
-    hr_message_memory_fini(&memory);
-}
-
-const struct hr_grpc_method hr_health_methods[] = {
-    { "/grpc.health.v1.Health/Check", HR_GRPC_OPEN | HR_GRPC_EARLY, check, NULL, NULL },
+      hr_oip_grpc_stream_gone, NULL },
+    { OIP "ModelConfig", 0, model_config, NULL, NULL, NULL },
+    { OIP "ModelStatistics", 0, model_statistics, NULL, NULL, NULL },
+    { OIP "RepositoryIndex", 0, hr_oip_grpc_index, NULL, NULL, NULL },
+    { OIP "RepositoryModelLoad", 0, hr_oip_grpc_load, NULL, NULL, NULL },
+    { OIP "RepositoryModelUnload", 0, hr_oip_grpc_unload, NULL, NULL, NULL },
+    { OIP "SystemSharedMemoryStatus", 0, nothing, NULL, NULL, NULL },
+    { OIP "CudaSharedMemoryStatus", 0, nothing, NULL, NULL, NULL },
+    { OIP "TraceSetting", 0, nothing, NULL, NULL, NULL },
+    { OIP "LogSettings", 0, nothing, NULL, NULL, NULL },
     { 0 },
 };

@@ -292,8 +292,9 @@ static void gone(struct hr_grpc_call *call)
 }
 
 const struct hr_grpc_method hr_paddle_grpc_methods[] = {
-    { "/baidu.paddle_serving.pipeline_serving.PipelineService/inference", 0, pipeline, NULL, gone },
+    { "/baidu.paddle_serving.pipeline_serving.PipelineService/inference", 0, pipeline, NULL, gone,
+      NULL },
     { "/baidu.paddle_serving.predictor.general_model.GeneralModelService/inference", 0, general,
-      NULL, gone },
+      NULL, gone, NULL },
     { 0 },
 };

@@ -245,8 +245,8 @@ static void message(struct hr_grpc_call *call, struct hr_buffer *bytes)
 
 const struct hr_grpc_method hr_reflection_methods[] = {
     { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", HR_GRPC_STREAM | HR_GRPC_EARLY,
-      message, NULL, NULL },
+      message, NULL, NULL, NULL },
     { "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      HR_GRPC_STREAM | HR_GRPC_EARLY, message, NULL, NULL },
+      HR_GRPC_STREAM | HR_GRPC_EARLY, message, NULL, NULL, NULL },
     { 0 },
 };

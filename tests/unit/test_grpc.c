@@ -114,12 +114,12 @@ static void later(struct hr_grpc_call *call, struct hr_buffer *message)
 }
 
 static const struct hr_grpc_method methods[] = {
-    { "/t.T/Echo", 0, echo, NULL, NULL },
-    { "/t.T/More", HR_GRPC_STREAM, echo_more, NULL, NULL },
-    { "/t.T/Fail", 0, not_found, NULL, NULL },
-    { "/t.T/Never", 0, keep, NULL, gone },
-    { "/t.T/NeverStream", HR_GRPC_STREAM, keep, keep_end, gone },
-    { "/t.T/Later", 0, later, NULL, gone },
+    { "/t.T/Echo", 0, echo, NULL, NULL, NULL },
+    { "/t.T/More", HR_GRPC_STREAM, echo_more, NULL, NULL, NULL },
+    { "/t.T/Fail", 0, not_found, NULL, NULL, NULL },
+    { "/t.T/Never", 0, keep, NULL, gone, NULL },
+    { "/t.T/NeverStream", HR_GRPC_STREAM, keep, keep_end, gone, NULL },
+    { "/t.T/Later", 0, later, NULL, gone, NULL },
     { 0 },
 };
 static const struct hr_grpc_method *const tables[] = { methods, NULL };

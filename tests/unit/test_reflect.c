@@ -7,17 +7,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "hostile.h"
-#include "serve/grpc_client.h"
-#include "serve/grpc_message.h"
 #include "serve/reflect.h"
 #include "serve/reflection.pb-c.h"
-#include "wire/message.h"
+#include "talk.h"
 
 static bool holds(const struct hr_span *file, const char *text)
 {
@@ -66,13 +62,6 @@ static void finds_symbols(void **state)
 
 /* ---- Over a connection ---- */
 
-struct talk {
-    struct hr_grpc *server;
-    struct hr_grpc_client *client;
-    struct hr_grpc_answer answer;
-    struct hr_message_memory memory;
-};
-
 static void nothing(struct hr_grpc_call *call, struct hr_buffer *message)
 {
     (void)message;
@@ -80,61 +69,23 @@ static void nothing(struct hr_grpc_call *call, struct hr_buffer *message)
 }
 
 static const struct hr_grpc_method others[] = {
-    { "/a.First/One", 0, nothing, NULL, NULL },
-    { "/a.First/Two", 0, nothing, NULL, NULL },
-    { "/a.FirstAgain/One", 0, nothing, NULL, NULL },
+    { "/a.First/One", 0, nothing, NULL, NULL, NULL },
+    { "/a.First/Two", 0, nothing, NULL, NULL, NULL },
+    { "/a.FirstAgain/One", 0, nothing, NULL, NULL, NULL },
     { 0 },
 };
-static const struct hr_grpc_method *const tables[] = { others, hr_reflection_methods, NULL };
-
-static void start(struct talk *talk)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof address;
-    char port[8];
-    struct hr_grpc_options options;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, 8) == 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    snprintf(port, sizeof port, "%u", ntohs(address.sin_port));
-    hr_grpc_options_init(&options);
-    options.tables = tables;
-    *talk = (struct talk){ 0 };
-    assert_int_equal(hr_grpc_start(&talk->server, fd, &options), HR_OK);
-    const struct hr_grpc_client_options client = { "127.0.0.1", port, NULL, NULL, 1 << 20 };
-    assert_int_equal(hr_grpc_client_create(&talk->client, &client), HR_OK);
-}
-
-static void stop(struct talk *talk)
-{
-    hr_message_memory_fini(&talk->memory);
-    hr_buffer_fini(&talk->answer.message);
-    hr_grpc_client_destroy(talk->client);
-    hr_grpc_stop(talk->server);
-}
+static const struct hr_grpc_method *const tables[] = { others, hr_reflection_methods, NULL, NULL };
 
 static Grpc__Reflection__V1__ServerReflectionResponse *
 ask(struct talk *talk, const char *version, Grpc__Reflection__V1__ServerReflectionRequest *request)
 {
     char path[100];
-    struct hr_buffer bytes = { 0 };
-    ProtobufCMessage *response = NULL;
     snprintf(path, sizeof path, "/grpc.reflection.%s.ServerReflection/ServerReflectionInfo",
              version);
-    assert_int_equal(hr_grpc_pack(&bytes, &request->base), HR_OK);
-    hr_buffer_fini(&talk->answer.message);
-    hr_message_memory_fini(&talk->memory);
-    assert_int_equal(
-        hr_grpc_client_call(talk->client, path, bytes.data, bytes.size, 20, &talk->answer), HR_OK);
-    hr_buffer_fini(&bytes);
+    talk_ask(talk, path, &request->base);
     assert_true(talk->answer.code == 0 && talk->answer.messages == 1);
-    assert_int_equal(hr_message_read(&response, &talk->memory,
-                                     &grpc__reflection__v1__server_reflection_response__descriptor,
-                                     talk->answer.message.data, talk->answer.message.size,
-                                     "answer"),
-                     HR_OK);
-    return (Grpc__Reflection__V1__ServerReflectionResponse *)response;
+    return (Grpc__Reflection__V1__ServerReflectionResponse *)talk_read(
+        talk, &grpc__reflection__v1__server_reflection_response__descriptor);
 }
 
 static void answers_both_versions(void **state)
@@ -144,7 +95,7 @@ static void answers_both_versions(void **state)
         GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
     struct talk talk;
     (void)state;
-    start(&talk);
+    talk_start(&talk, tables, NULL);
     for (size_t i = 0; i < HR_COUNT(versions); i++) {
         request.message_request_case =
             GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES;
@@ -168,7 +119,7 @@ static void answers_both_versions(void **state)
         request.file_containing_symbol = (char *)(uintptr_t) "a.First";
         assert_int_equal(ask(&talk, versions[i], &request)->error_response->error_code, 5);
     }
-    stop(&talk);
+    talk_stop(&talk);
 }
 
 /* ---- Hostile ---- */
@@ -188,9 +139,9 @@ static void any_request_is_answered(void **state)
     static const char request[] = "\x0a\x04host\x22\x1binference.ModelInferRequest";
     struct talk talk;
     (void)state;
-    start(&talk);
+    talk_start(&talk, tables, NULL);
     hostile_mutations((const uint8_t *)request, sizeof request - 1, 3, 300, call_with, &talk);
-    stop(&talk);
+    talk_stop(&talk);
 }
 
 int main(void)
