@@ -127,14 +127,6 @@ void hr_batch_call_done(struct hr_request *done)
     }
 }
 
-const struct hr_item *hr_request_failure(const struct hr_request *request)
-{
-    for (size_t i = 0; i < request->count; i++)
-        if (request->items[i].status != HR_OK)
-            return &request->items[i];
-    return NULL;
-}
-
 static const char *end_text(enum hr_status why)
 {
     return why == HR_E_DEADLINE ? "the deadline passed before the answer was begun"

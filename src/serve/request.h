@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/status.h"
 #include "hrnet/hrnet.h"
 
@@ -77,6 +78,12 @@ struct hr_request {
 };
 
 /* The first item that failed, or NULL. */
-const struct hr_item *hr_request_failure(const struct hr_request *request);
+HR_INLINE const struct hr_item *hr_request_failure(const struct hr_request *request)
+{
+    for (size_t i = 0; i < request->count; i++)
+        if (request->items[i].status != HR_OK)
+            return &request->items[i];
+    return NULL;
+}
 
 #endif

@@ -210,6 +210,123 @@ def texts():
          "deviation": [.229, .224, .225]}).encode())
 
 
+def varint(n):
+    n &= (1 << 64) - 1
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def message(*fields):
+    """Protobuf: (number, value), an int as a varint, text and bytes with their length."""
+    out = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            out += varint(number << 3) + varint(value)
+        else:
+            value = value.encode() if isinstance(value, str) else value
+            out += varint(number << 3 | 2) + varint(len(value)) + value
+    return out
+
+
+def floats(n):
+    return struct.pack(f"<{n}f", *(i / 8 for i in range(n)))
+
+
+def calls():
+    """The method's place in the tables of fuzz_call.c, then messages with a length of two bytes."""
+    def put_call(name, method, *messages):
+        put("call", name, bytes([method]) + b"".join(struct.pack(">H", len(m)) + m for m in messages))
+
+    def infer(datatype, shape, *more, model="m", raw=None, contents=None, parameter=None):
+        x = [(1, "x"), (2, datatype)] + [(3, n) for n in shape]
+        x += [(5, contents)] if contents is not None else []
+        x += [(4, message((1, parameter), (2, message((3, "r")))))] if parameter else []
+        request = [(1, model), (3, "id"), (5, message(*x)), *more]
+        return message(*request, *([(7, raw)] if raw is not None else []))
+
+    picture = struct.pack("<I", 4) + b"\xff\xd8\xff\0"  # an even sum: read
+    wanted = (6, message((1, "probabilities"), (2, message((1, "classification"), (2, message((2, 3)))))))
+    timeout = (4, message((1, "timeout"), (2, message((2, 1000)))))
+    raw = infer("FP32", [1, 3, 2, 2], timeout, wanted, raw=floats(12))
+    for name, method in (("live", 0), ("ready", 1), ("server", 3), ("shared", 12), ("trace", 14)):
+        put_call(name, method, b"")
+    for name, method in (("model_ready", 2), ("metadata", 4), ("config", 7), ("statistics", 8)):
+        put_call(name, method, message((1, "m"), (2, "1")))
+    put_call("statistics_all", 8, b"")
+    put_call("index", 9, message((2, 1)))
+    put_call("load", 10, message((2, "m")))
+    put_call("load_parameter", 10, message((2, "m"), (3, message((1, "config"), (2, message((3, "{}")))))))
+    put_call("unload", 11, message((2, "m")))
+    put_call("infer_raw", 5, raw)
+    put_call("infer_typed", 5, infer("FP32", [1, 3, 2, 2], contents=message((6, floats(12)))))
+    put_call("infer_pixels", 5, infer("UINT8", [1, 2, 2, 3], contents=message((4, bytes(range(12))))))
+    put_call("infer_pictures", 5, infer("BYTES", [2], raw=2 * picture))
+    put_call("infer_picture", 5, infer("BYTES", [1, 1], contents=message((8, picture[4:]))))
+    put_call("infer_other", 5, infer("FP32", [1, 3, 2, 2], model="other", raw=floats(12)))
+    put_call("infer_shared", 5, infer("FP32", [1, 3, 2, 2], parameter="shared_memory_region"))
+    put_call("infer_short", 5, infer("FP32", [2, 3, 2, 2], raw=floats(12)))
+    put_call("stream", 6, raw, infer("INT8", [1], raw=b"x"), raw)
+    put_call("pipeline", 16, message((1, "image"), (2, "/9j/AA=="), (4, "m"), (6, 7)))
+    tensor = message((10, 1), (11, 1), (11, 3), (11, 2), (11, 2), (2, floats(12)), (13, "x"))
+    put_call("general_floats", 17, message((1, tensor), (2, "prediction"), (4, 9)))
+    put_call("general_picture", 17, message((1, message((9, "/9j/AA=="), (10, 20), (11, 1), (13, "x"))), (2, "p")))
+    put_call("health", 18, b"")
+    put_call("watch", 19, message((1, "grpc.health.v1.Health")))
+    put_call("reflect", 20, message((7, "")), message((4, "inference.ModelInferRequest")), message((3, "oip.proto")))
+
+
+def requests():
+    def put_request(name, line, body=b"", *headers):
+        body = json.dumps(body).encode() if isinstance(body, dict) else body
+        put("request", name, "\n".join([line, *headers]).encode() + b"\n\n" + body)
+
+    picture = b"\xff\xd8\xff\0"  # an even sum: read
+    coded = "/9j/AA=="
+    x = {"name": "x", "shape": [1, 3, 2, 2], "datatype": "FP32", "data": [i / 8 for i in range(12)]}
+    for i, path in enumerate(("/", "/status", "/openapi.json", "/metrics", "/debug/plan", "/v2", "/v2/health/live",
+                              "/v2/health/ready", "/v2/models/m", "/v2/models/m/versions/1/ready",
+                              "/v2/models/m/config", "/v2/models/m/stats", "/v2/models/stats", "/v1/models/m",
+                              "/nothing/here")):
+        put_request(f"get_{i}", "GET " + path)
+    put_request("classify", "POST /v1/classify?k=2&logits=1&model=m", picture)
+    put_request("classify_bad", "POST /v1/classify", picture[:3])
+    put_request("classify_late", "POST /v1/classify", picture + b"\1")
+    put_request("classify_explain", "POST /v1/classify?explain=1", picture)
+    form = b"".join(b"--b\r\nContent-Disposition: form-data; name=\"a\"; filename=\"b.jpg\"\r\n\r\n" + picture + b"\r\n"
+                    for _ in range(2)) + b"--b--\r\n"
+    put_request("classify_form", "POST /v1/classify", form, "Content-Type:multipart/form-data; boundary=b")
+    put_request("infer", "POST /v2/models/m/infer", {"id": "a", "inputs": [x], "outputs": [
+        {"name": "logits", "parameters": {"classification": 2}}, {"name": "probabilities"}]})
+    put_request("infer_nested", "POST /v2/models/m/versions/1/infer", {"inputs": [
+        {"name": "x", "shape": [1, 2, 2, 3], "datatype": "UINT8", "data": [[[[1, 2, 3], [4, 5, 6]]] * 2]}],
+        "parameters": {"binary_data_output": True, "timeout": 1000}})
+    put_request("infer_text", "POST /v2/models/m/infer", {"inputs": [
+        {"name": "x", "shape": [1], "datatype": "BYTES", "data": ["ab"]}]})
+    head = json.dumps({"inputs": [{"name": "x", "shape": [1, 3, 2, 2], "datatype": "FP32",
+                                   "parameters": {"binary_data_size": 48}}]}).encode()
+    put_request("infer_binary", "POST /v2/models/m/infer", head + floats(12), f"Inference-Header-Content-Length:{len(head)}")
+    put_request("infer_raw", "POST /v2/models/m/infer", floats(12), "Inference-Header-Content-Length:0")
+    put_request("index", "POST /v2/repository/index", {"ready": True})
+    put_request("load", "POST /v2/repository/models/m/load", {})
+    put_request("load_parameters", "POST /v2/repository/models/m/load", {"parameters": {"config": "{}"}})
+    put_request("unload", "POST /v2/repository/models/m/unload")
+    put_request("pipeline", "POST /m/prediction", {"key": ["image"], "value": [coded]})
+    put_request("general", "POST /GeneralModelService/inference", {"tensor": [
+        {"data": [coded], "name": "x", "elem_type": 20, "shape": [1]}], "fetch_var_names": ["prediction"], "log_id": 1})
+    put_request("general_floats", "POST /GeneralModelService/inference", {"tensor": [
+        {"float_data": [0.5] * 12, "name": "x", "elem_type": 1, "shape": [1, 3, 2, 2]}]})
+    put_request("general_proto", "POST /GeneralModelService/inference", message((1, message((9, coded), (10, 20), (11, 1)))),
+                "Content-Type:application/proto")
+    put_request("hub", "POST /predict/clas_system", {"images": [coded], "top_k": 2})
+    put_request("paddlex", "POST /image-classification", {"image": coded, "topk": 1})
+    put_request("tensorflow", "POST /v1/models/m:predict", {"instances": [{"b64": coded}], "signature_name": "a"})
+    put_request("tensorflow_numbers", "POST /v1/models/m/versions/1:predict", {"instances": [[[[0, 1], [2, 3]]] * 3]})
+    put_request("torchserve", "POST /predictions/m", picture)
+
+
 def frames():
     """Messages of gRPC: plain, empty, gzip, zlib, marked compressed and not, too long."""
     def message(flag, body):
@@ -228,3 +345,5 @@ pickles()
 arrays()
 texts()
 frames()
+calls()
+requests()
