@@ -129,6 +129,14 @@ HRNET_API hrnet_status hrnet_recipe_named(const char *name, struct hrnet_recipe 
 
 typedef struct hrnet_model hrnet_model;
 
+/** What a network answers with: logits, or scores: shares of 1 (softmax) for one label a picture,
+ * or each class for itself (sigmoid) for several. */
+typedef enum hrnet_result {
+    HRNET_RESULT_LOGITS = 0,
+    HRNET_RESULT_SOFTMAX = 1,
+    HRNET_RESULT_SIGMOID = 2
+} hrnet_result;
+
 struct hrnet_model_options {
     size_t struct_size;       /**< set by hrnet_model_options_init() */
     const char *architecture; /**< the file must be this one; NULL: whatever it is */
@@ -137,6 +145,7 @@ struct hrnet_model_options {
     const struct hrnet_recipe *recipe; /**< NULL: the file's own, or its family's default */
     const char *labels_path;  /**< label file; NULL: the file's own or the built-in names */
     int microsoft_fuse_order; /**< nonzero: add fuse terms in Microsoft's order */
+    hrnet_result activation;  /**< what makes scores; logits: what the file says, or softmax */
 };
 /** Sets the defaults; struct_size is sizeof of the caller's struct.  Options of another size than
  *  this version's are taken: missing ones keep their default, later ones must be zero.  Options
@@ -178,8 +187,9 @@ struct hrnet_model_info {
     uint64_t weight_bytes;
     char checksum[65]; /**< SHA-256 over names, shapes and bytes */
     int label_count;
-    int head_untrained; /**< nonzero: the classifier was never trained, nothing is predicted */
-    uint64_t ignored;   /**< tensors of the file that are none of the network's */
+    int head_untrained;      /**< nonzero: the classifier was never trained, nothing is predicted */
+    uint64_t ignored;        /**< tensors of the file that are none of the network's */
+    hrnet_result activation; /**< what makes scores of its logits: softmax or sigmoid */
 };
 /** Strings live as long as the model. */
 HRNET_API hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_info *out);
@@ -200,12 +210,6 @@ typedef enum hrnet_file_format {
 HRNET_API hrnet_status hrnet_model_save(hrnet_model *model, const char *path,
                                         hrnet_file_format format);
 
-/** What an exported graph answers with. */
-typedef enum hrnet_result {
-    HRNET_RESULT_LOGITS = 0,
-    HRNET_RESULT_SOFTMAX = 1,
-    HRNET_RESULT_SIGMOID = 2
-} hrnet_result;
 typedef enum hrnet_export_format {
     HRNET_EXPORT_ONNX = 0,
     HRNET_EXPORT_PADDLE = 1,        /**< PATH.pdmodel and PATH.pdiparams */
@@ -777,8 +781,11 @@ HRNET_API hrnet_status hrnet_evaluate(hrnet_model *model,
 
 /* ---- Answers ------------------------------------------------------------------------------ */
 
-/** p = softmax(logits); p may be logits.  NULL does nothing, as in the two below. */
+/** p = softmax(logits); p may be logits.  NULL does nothing, as in the three below. */
 HRNET_API void hrnet_softmax(const float *logits, size_t count, float *p);
+/** Scores of one picture's logits [classes], by what the model was trained for: softmax, or sigmoid
+ *  for several labels a picture; scores may be logits. */
+HRNET_API void hrnet_model_scores(const hrnet_model *model, const float *logits, float *scores);
 /** Indices of the k largest, best first, the lower index first among equals; k is clamped to
  *  count.  @return how many were written */
 HRNET_API size_t hrnet_top_k(const float *values, size_t count, size_t k, size_t *index);

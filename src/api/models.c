@@ -47,13 +47,19 @@ static enum hr_status model_setup(struct model_setup *setup,
     if (o.classes < 0)
         return hr_fail(HR_E_ARGUMENT, "classes is %d: it must be at least 1, or 0 for the file's",
                        o.classes);
-    setup->options =
-        (struct hr_model_options){ .architecture = o.architecture,
-                                   .classes = o.classes,
-                                   .replace_head = o.replace_head != 0,
-                                   .fuse_order =
-                                       o.microsoft_fuse_order ? HR_FUSE_MICROSOFT : HR_FUSE_PADDLE,
-                                   .fuse_order_set = o.microsoft_fuse_order != 0 };
+    if ((unsigned)o.activation > HRNET_RESULT_SIGMOID)
+        return hr_fail(HR_E_ARGUMENT, "activation is %d: a hrnet_result is wanted",
+                       (int)o.activation);
+    setup->options = (struct hr_model_options){
+        .architecture = o.architecture,
+        .classes = o.classes,
+        .replace_head = o.replace_head != 0,
+        .fuse_order = o.microsoft_fuse_order ? HR_FUSE_MICROSOFT : HR_FUSE_PADDLE,
+        .fuse_order_set = o.microsoft_fuse_order != 0,
+        .activation =
+            o.activation == HRNET_RESULT_SIGMOID ? HR_ACTIVATION_SIGMOID : HR_ACTIVATION_SOFTMAX,
+        .activation_set = o.activation != HRNET_RESULT_LOGITS
+    };
     if (o.recipe) {
         HR_TRY(hr_api_recipe_checked(&setup->recipe, o.recipe));
         setup->options.recipe = &setup->recipe;
@@ -174,20 +180,22 @@ hrnet_status hrnet_model_describe(const hrnet_model *model, struct hrnet_model_i
     const struct hr_match *match = hr_model_match(m);
     const struct hr_recipe *recipe = hr_model_recipe(m);
     const struct hr_zoo_weights *published = hr_model_published(m);
-    struct hrnet_model_info info = { .architecture = hr_model_architecture(m),
-                                     .format = hr_format_name(hr_model_format(m)),
-                                     .scheme = hr_model_scheme(m),
-                                     .prefix = match->is.prefix,
-                                     .verdict = match->verdict,
-                                     .precision = "fp32",
-                                     .published = published ? published->name : NULL,
-                                     .fuse_order = hr_model_fuse_order(m) == HR_FUSE_MICROSOFT
-                                                       ? "microsoft"
-                                                       : "paddle",
-                                     .classes = hr_model_classes(m),
-                                     .squeeze = hr_model_row(m) && hr_model_row(m)->squeeze,
-                                     .label_count = (int)hr_model_labels(m)->count,
-                                     .head_untrained = hr_model_head_untrained(m) };
+    struct hrnet_model_info info = {
+        .architecture = hr_model_architecture(m),
+        .format = hr_format_name(hr_model_format(m)),
+        .scheme = hr_model_scheme(m),
+        .prefix = match->is.prefix,
+        .verdict = match->verdict,
+        .precision = "fp32",
+        .published = published ? published->name : NULL,
+        .fuse_order = hr_model_fuse_order(m) == HR_FUSE_MICROSOFT ? "microsoft" : "paddle",
+        .classes = hr_model_classes(m),
+        .squeeze = hr_model_row(m) && hr_model_row(m)->squeeze,
+        .label_count = (int)hr_model_labels(m)->count,
+        .head_untrained = hr_model_head_untrained(m),
+        .activation = hr_model_activation(m) == HR_ACTIVATION_SIGMOID ? HRNET_RESULT_SIGMOID
+                                                                      : HRNET_RESULT_SOFTMAX
+    };
     struct hr_graph *graph;
     const enum hr_status status =
         hr_model_graph(m, 1, recipe->crop_height, recipe->crop_width, &graph);

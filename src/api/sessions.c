@@ -383,6 +383,17 @@ void hrnet_softmax(const float *logits, size_t count, float *p)
         hr_softmax(p, logits, count);
 }
 
+void hrnet_model_scores(const hrnet_model *model, const float *logits, float *scores)
+{
+    if (!model || !logits || !scores)
+        return;
+    const size_t classes = (size_t)hr_model_classes(model->model);
+    if (hr_model_activation(model->model) == HR_ACTIVATION_SIGMOID)
+        hr_sigmoid_scores(scores, logits, classes);
+    else
+        hr_softmax(scores, logits, classes);
+}
+
 size_t hrnet_top_k(const float *values, size_t count, size_t k, size_t *index)
 {
     return values && index ? hr_top_k(index, k, values, count) : 0;

@@ -236,7 +236,7 @@ static struct summary summarise(const struct job *job, float *p)
     }
     s.x = (2 * (strongest % map->columns) + 1) * job->subject.width / (2 * map->columns);
     s.y = (2 * (strongest / map->columns) + 1) * job->subject.height / (2 * map->rows);
-    hrnet_softmax(job->logits, job->classes, p);
+    hrnet_model_scores(job->model, job->logits, p);
     s.score = (double)p[job->class_index];
     return s;
 }

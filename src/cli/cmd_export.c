@@ -19,7 +19,8 @@ static const struct hr_flag flags[] = {
     { "free-size", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "take any legal picture size, not only the recipe's" },
     { "result", 0, HR_FLAG_CHOICE, "logits|softmax|sigmoid", NULL, 0, 0,
-      "what the graph answers with (default: logits; softmax with --serving)" },
+      "what the graph answers with (default: logits; softmax with --serving; sigmoid of a model "
+      "with several labels a picture)" },
     { "fold", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "multiply batch norms into convolutions" },
     { "preprocess", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "take uint8 [n,h,w,3] RGB, resized and cropped, and normalise in the graph" },
@@ -28,11 +29,16 @@ static const struct hr_flag flags[] = {
     { 0 },
 };
 
-/* What clients of Paddle Serving expect are probabilities. */
-static const char *result_word(const struct hr_args *args)
+/* What clients of Paddle Serving expect are scores; that a model has several labels a picture is
+ * best said by the graph itself. */
+static const char *result_word(const struct hr_args *args, const struct hrnet_model_info *model)
 {
     const char *word = hr_arg_text(args, "result");
-    return word ? word : hr_arg_switch(args, "serving") ? "softmax" : "logits";
+    if (word)
+        return word;
+    if (model->activation == HRNET_RESULT_SIGMOID)
+        return "sigmoid";
+    return hr_arg_switch(args, "serving") ? "softmax" : "logits";
 }
 
 static hrnet_result result_of(const char *word)
@@ -90,23 +96,24 @@ static int write_model(hrnet_model *model, hrnet_export_format format, const cha
     struct hrnet_export_options options;
     struct hrnet_export_report report;
     struct hrnet_model_info described;
+    hrnet_status status = hrnet_model_describe(model, &described);
+    if (status != HRNET_OK)
+        return hr_report((int)status);
+    const char *result = result_word(args, &described);
     hrnet_export_options_init(&options, sizeof options);
     options.opset = (int)hr_arg_count(args, "opset");
     options.batch = (int)hr_arg_count(args, "batch");
     options.free_size = hr_arg_switch(args, "free-size");
-    options.result = result_of(result_word(args));
+    options.result = result_of(result);
     options.fold = hr_arg_switch(args, "fold");
     options.preprocess = hr_arg_switch(args, "preprocess");
     options.half = hr_arg_switch(args, "half");
     options.format = format;
-    hrnet_status status = hrnet_model_export(model, path, &options, &report);
-    if (status == HRNET_OK)
-        status = hrnet_model_describe(model, &described);
+    status = hrnet_model_export(model, path, &options, &report);
     if (status != HRNET_OK)
         return hr_report((int)status);
     printf("%s: %s, %d classes, %s, %s; read back, logits differ by %.1e of the largest\n", path,
-           described.architecture, described.classes, names[format], result_word(args),
-           report.error);
+           described.architecture, described.classes, names[format], result, report.error);
     return 0;
 }
 

@@ -68,6 +68,8 @@ static void print_info(const struct hrnet_model_info *i, const struct hrnet_reci
     printf("verdict       %s\n", i->verdict);
     printf("classes       %d, %d labels%s\n", i->classes, i->label_count,
            i->head_untrained ? "; the head is untrained" : "");
+    if (i->activation == HRNET_RESULT_SIGMOID)
+        printf("activation    sigmoid: each class for itself, several labels a picture\n");
     printf("parameters    %llu trainable; %llu as the published table counts (without linear "
            "biases); %llu stored (with running statistics)\n",
            (unsigned long long)i->parameters, (unsigned long long)i->parameters_page,
@@ -98,7 +100,7 @@ static int json_info(const struct hrnet_model_info *i, const struct hrnet_recipe
 {
     return print_json(json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
-        "s:s, s:s, s:s?, s:o, s:b, s:I}",
+        "s:s, s:s, s:s?, s:o, s:b, s:I, s:s}",
         "schema", 1, "architecture", i->architecture, "format", i->format, "scheme", i->scheme,
         "prefix", i->prefix, "verdict", i->verdict, "squeeze", i->squeeze, "classes", i->classes,
         "labels", i->label_count, "parameters", (json_int_t)i->parameters, "parameters_page",
@@ -107,7 +109,8 @@ static int json_info(const struct hrnet_model_info *i, const struct hrnet_recipe
         "multiply_adds", (json_int_t)i->multiply_adds, "flops", (json_int_t)(2 * i->multiply_adds),
         "precision", i->precision, "fuse_order", i->fuse_order, "checksum", i->checksum,
         "published", i->published, "recipe", json_recipe(r), "head_untrained", i->head_untrained,
-        "ignored", (json_int_t)i->ignored));
+        "ignored", (json_int_t)i->ignored, "activation",
+        i->activation == HRNET_RESULT_SIGMOID ? "sigmoid" : "softmax"));
 }
 
 /* ---- Paddle-Lite: tensors without a model ---- */

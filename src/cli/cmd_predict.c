@@ -137,7 +137,7 @@ static enum hr_status finish_picture(struct job *job, const struct hr_picture_sl
     float *p = job->logits + at * classes;
     const char *save = hr_arg_text(job->args, "save-dir");
     enum hr_status status = HR_OK;
-    hrnet_softmax(p, classes, p);
+    hrnet_model_scores(job->model, p, p);
     const size_t top = hrnet_top_k(p, classes, job->k, job->index);
     const size_t told = above_threshold(job, p, top);
     hr_records_add(&job->writer, slot, p, job->index, told);

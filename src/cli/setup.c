@@ -24,6 +24,9 @@ const struct hr_flag hr_model_flags[] = {
     { "labels", 0, HR_FLAG_FILE, "FILE", NULL, 0, 0, "class names, one `id name` or name a line" },
     { "fuse-order", 0, HR_FLAG_CHOICE, "paddle|microsoft", NULL, 0, 0,
       "order in which fuse layers add" },
+    { "activation", 0, HR_FLAG_CHOICE, "softmax|sigmoid", NULL, 0, 0,
+      "what makes scores: sigmoid for several labels a picture (default: as the model was "
+      "trained)" },
     { 0 },
 };
 
@@ -202,6 +205,7 @@ static hrnet_status open_model(hrnet_model **out, const char *name, bool synthet
 static struct hrnet_model_options options_of(const struct hr_args *args)
 {
     const char *order = hr_arg_text(args, "fuse-order");
+    const char *activation = hr_arg_text(args, "activation");
     const int fresh = (int)hr_arg_count(args, "replace-head"); /* of convert */
     struct hrnet_model_options options;
     hrnet_model_options_init(&options, sizeof options);
@@ -209,6 +213,9 @@ static struct hrnet_model_options options_of(const struct hr_args *args)
     options.replace_head = fresh > 0;
     options.labels_path = hr_arg_text(args, "labels");
     options.microsoft_fuse_order = order && strcmp(order, "microsoft") == 0;
+    if (activation)
+        options.activation =
+            strcmp(activation, "sigmoid") == 0 ? HRNET_RESULT_SIGMOID : HRNET_RESULT_SOFTMAX;
     return options;
 }
 

@@ -54,6 +54,15 @@ static enum hr_status settle_recipe(struct hr_store *weights, const struct hr_fo
     return hr_model_set_recipe(weights, &recipe);
 }
 
+/* A graph that makes scores of its logits itself knows better than what was written beside it. */
+static enum hr_status settle_activation(struct hr_store *weights, const struct hr_foreign *is)
+{
+    if (is->result == HR_RESULT_LOGITS)
+        return HR_OK;
+    return hr_store_set_meta(weights, "hrnet.activation",
+                             is->result == HR_RESULT_SIGMOID ? "sigmoid" : "softmax");
+}
+
 /* ---- Opening ------------------------------------------------------------------------------- */
 
 /* A wrong guess shows in no shape, only in answers. */
@@ -75,6 +84,8 @@ static enum hr_status from_graph(struct hr_model **out, struct hr_graph *graph,
 {
     const bool told = hr_store_meta(weights, "hrnet.recipe") || (options && options->recipe);
     enum hr_status status = settle_recipe(weights, is);
+    if (status == HR_OK)
+        status = settle_activation(weights, is);
     if (status != HR_OK) {
         hr_graph_destroy(graph);
         hr_store_destroy(weights);

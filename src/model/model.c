@@ -25,6 +25,7 @@ struct hr_model {
     struct hr_recipe recipe;
     struct hr_labels labels;
     enum hr_fuse_order fuse_order;
+    enum hr_activation activation;
     enum hr_format format;
     const struct hr_zoo_weights *published;
     bool from_graph;        /* layers were matched, not names */
@@ -105,6 +106,21 @@ static enum hr_status settle_recipe(struct hr_model *m, const struct hr_model_op
 }
 
 /* ---- The head ---- */
+
+static enum hr_status settle_activation(struct hr_model *m, const struct hr_model_options *o,
+                                        const struct hr_store *file)
+{
+    const char *own = hr_store_meta(file, "hrnet.activation");
+    if (own && strcmp(own, "softmax") != 0 && strcmp(own, "sigmoid") != 0)
+        return hr_fail(HR_E_MISMATCH,
+                       "the model file's hrnet.activation is '%.60s': softmax or sigmoid is wanted",
+                       own);
+    if (own && own[1] == 'i' && !m->match.head_replaced)
+        m->activation = HR_ACTIVATION_SIGMOID;
+    if (o->activation_set)
+        m->activation = o->activation;
+    return HR_OK;
+}
 
 static enum hr_status all_zero(bool *zero, const struct hr_tensor *t)
 {
@@ -222,6 +238,7 @@ static enum hr_status fill(struct hr_model *m, struct hr_store *file, const char
     if (o->fuse_order_set)
         m->fuse_order = o->fuse_order;
     HR_TRY(settle_head(m, file));
+    HR_TRY(settle_activation(m, o, file));
     HR_TRY(settle_recipe(m, o, file));
     HR_TRY(hr_size_check(m->recipe.crop_height, m->recipe.crop_width));
     HR_TRY(settle_labels(m, o, file));
@@ -284,6 +301,7 @@ static enum hr_status fill_from_graph(struct hr_model *m, const struct hr_model_
              "complete: a graph of %zu nodes and %zu tensors with %d classes; no network that "
              "`hrnet models` lists, so it runs as it is",
              m->graph->node_count, hr_store_count(m->weights), m->match.classes);
+    HR_TRY(settle_activation(m, o, m->weights));
     HR_TRY(settle_recipe(m, o, m->weights));
     return settle_labels(m, o, m->weights);
 }
@@ -372,6 +390,11 @@ const char *hr_model_scheme(const struct hr_model *model)
 enum hr_fuse_order hr_model_fuse_order(const struct hr_model *model)
 {
     return model->fuse_order;
+}
+
+enum hr_activation hr_model_activation(const struct hr_model *model)
+{
+    return model->activation;
 }
 
 int hr_model_classes(const struct hr_model *model)
@@ -479,6 +502,8 @@ enum hr_status hr_model_metadata(const struct hr_model *m, struct hr_store *out)
         HR_TRY(hr_store_set_meta(out, "hrnet.published", m->published->name));
     if (m->head_untrained)
         HR_TRY(hr_store_set_meta(out, "hrnet.head", HEAD_UNTRAINED));
+    if (m->activation == HR_ACTIVATION_SIGMOID)
+        HR_TRY(hr_store_set_meta(out, "hrnet.activation", "sigmoid"));
     HR_TRY(hr_model_set_recipe(out, &m->recipe));
     return m->labels.count ? hr_model_set_labels(out, &m->labels) : HR_OK;
 }

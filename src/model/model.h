@@ -11,6 +11,10 @@
 #include "model/names.h"
 #include "tensor/store.h"
 
+/* What makes scores of logits: a share of 1 for each class, or each class for itself, where a
+ * picture may be of several. */
+enum hr_activation { HR_ACTIVATION_SOFTMAX, HR_ACTIVATION_SIGMOID };
+
 struct hr_model_options {
     const char *architecture;       /* a zoo name that the file must be, or NULL to recognise it */
     int classes;                    /* 0: the file's */
@@ -19,6 +23,8 @@ struct hr_model_options {
     const struct hr_labels *labels; /* NULL: the file's, or ImageNet's for 1000 classes; copied */
     enum hr_fuse_order fuse_order;  /* used when fuse_order_set */
     bool fuse_order_set;            /* else the file's own, or Paddle's */
+    enum hr_activation activation;  /* used when activation_set */
+    bool activation_set;            /* else the file's own, or softmax */
 };
 
 struct hr_model; /* immutable after open; thread-safe */
@@ -48,6 +54,7 @@ const char *hr_model_architecture(const struct hr_model *model);
 /* How its tensors are named in the file: a scheme's name, or "graph" where layers were matched. */
 const char *hr_model_scheme(const struct hr_model *model);
 enum hr_fuse_order hr_model_fuse_order(const struct hr_model *model);
+enum hr_activation hr_model_activation(const struct hr_model *model);
 int hr_model_classes(const struct hr_model *model);
 const struct hr_match *hr_model_match(const struct hr_model *model);
 const struct hr_recipe *hr_model_recipe(const struct hr_model *model);
@@ -68,7 +75,8 @@ enum hr_status hr_model_graph(const struct hr_model *model, int64_t n, int64_t h
 enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65]) HR_WARN_UNUSED;
 
 /* What a file of any format should say beside the weights, as metadata of docs/formats.md:
- * architecture, fuse order, recipe, labels, published name, an untrained head. */
+ * architecture, fuse order, recipe, labels, published name, an untrained head, an activation that
+ * is no softmax. */
 enum hr_status hr_model_metadata(const struct hr_model *model, struct hr_store *out) HR_WARN_UNUSED;
 
 /* Writes the model under the scheme's names, with the metadata of docs/formats.md (recipe, labels,

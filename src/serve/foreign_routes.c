@@ -33,13 +33,15 @@ static bool cut_verb(char out[128], const char *segment)
     return true;
 }
 
-static void put_predictions(struct hr_call *call, const float *logits, size_t count, size_t classes)
+static void put_predictions(struct hr_call *call, const struct hr_served *served,
+                            const float *logits, size_t count)
 {
+    const size_t classes = (size_t)served->info.classes;
     float *p = hr_mem_alloc(classes, sizeof *p);
     json_t *list = json_array();
     for (size_t i = 0; i < count && p; i++) {
         json_t *row = json_array();
-        hrnet_softmax(logits + i * classes, classes, p);
+        hrnet_model_scores(served->model, logits + i * classes, p);
         for (size_t j = 0; j < classes; j++)
             json_array_append_new(row, json_real((double)p[j]));
         json_array_append_new(list, row);
@@ -67,8 +69,7 @@ static enum hr_status predict_tensors(struct predict *f, const struct hr_number_
     if (status == HR_OK && hr_call_run(f->call, &infer.request)) {
         status = hr_oip_answer(&infer, &question);
         if (status == HR_OK)
-            put_predictions(f->call, infer.logits, infer.request.count,
-                            (size_t)infer.served->info.classes);
+            put_predictions(f->call, infer.served, infer.logits, infer.request.count);
     }
     hr_oip_fini(&infer);
     return status;
@@ -117,7 +118,7 @@ static enum hr_status predict_pictures(struct predict *f, const json_t *instance
         if (failure)
             hr_call_fail_code(f->call, hr_picture_code(failure), "%s", failure->message);
         else
-            put_predictions(f->call, pictures.logits, count, pictures.classes);
+            put_predictions(f->call, pictures.served, pictures.logits, count);
     }
     hr_pictures_fini(&pictures);
     for (size_t i = 0; i < count && bytes; i++)

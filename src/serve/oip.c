@@ -130,9 +130,9 @@ static enum hr_status check_inputs(const struct hr_oip_input *inputs, size_t cou
     return HR_OK;
 }
 
-static bool is_softmax(const struct hr_oip_wanted *wanted)
+static bool is_scores(const struct hr_oip_wanted *wanted)
 {
-    return strcmp(wanted->name, HR_OIP_SOFTMAX) == 0;
+    return strcmp(wanted->name, HR_OIP_SCORES) == 0;
 }
 
 static enum hr_status check_outputs(const struct hr_oip_question *q)
@@ -140,10 +140,10 @@ static enum hr_status check_outputs(const struct hr_oip_question *q)
     if (q->wanted_count > HR_OIP_MOST_OUTPUTS)
         return hr_fail(HR_E_ARGUMENT, "more than %d outputs are asked for", HR_OIP_MOST_OUTPUTS);
     for (size_t i = 0; i < q->wanted_count; i++)
-        if (!is_softmax(&q->wanted[i]) && strcmp(q->wanted[i].name, HR_OIP_OUTPUT) != 0)
+        if (!is_scores(&q->wanted[i]) && strcmp(q->wanted[i].name, HR_OIP_OUTPUT) != 0)
             return hr_fail(HR_E_ARGUMENT,
                            "the model has no output '%.60s': there are '%s' and '%s'",
-                           q->wanted[i].name, HR_OIP_OUTPUT, HR_OIP_SOFTMAX);
+                           q->wanted[i].name, HR_OIP_OUTPUT, HR_OIP_SCORES);
     return HR_OK;
 }
 
@@ -207,19 +207,19 @@ static enum hr_status classify(const struct hr_oip_infer *f, const float *values
 static enum hr_status add_output(struct hr_oip_infer *f, const struct hr_oip_wanted *wanted)
 {
     const size_t classes = (size_t)f->served->info.classes, rows = f->request.count;
-    const bool softmax = is_softmax(wanted);
+    const bool scores = is_scores(wanted);
     struct hr_buffer bytes = { 0 };
     const size_t k = wanted->classification < classes ? wanted->classification : classes;
     float *values = hr_mem_alloc(rows, classes * sizeof *values);
     if (!values)
         return HR_E_MEMORY;
     for (size_t i = 0; i < rows; i++)
-        if (softmax)
-            hrnet_softmax(f->logits + i * classes, classes, values + i * classes);
+        if (scores)
+            hrnet_model_scores(f->served->model, f->logits + i * classes, values + i * classes);
         else
             memcpy(values + i * classes, f->logits + i * classes, classes * sizeof *values);
     struct hr_oip_output *o = &f->outputs[f->output_count];
-    *o = (struct hr_oip_output){ .name = softmax ? HR_OIP_SOFTMAX : HR_OIP_OUTPUT,
+    *o = (struct hr_oip_output){ .name = scores ? HR_OIP_SCORES : HR_OIP_OUTPUT,
                                  .datatype = k ? "BYTES" : "FP32",
                                  .shape = { (int64_t)rows, (int64_t)(k ? k : classes) },
                                  .binary = wanted->binary };

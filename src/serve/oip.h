@@ -16,7 +16,7 @@
 
 #define HR_OIP_INPUT        "x" /* FP32 [n,3,h,w]; or BYTES [n]: pictures; or UINT8 [n,h,w,3] */
 #define HR_OIP_OUTPUT       "logits"        /* FP32 [n,k] */
-#define HR_OIP_SOFTMAX      "probabilities" /* asked for by name only */
+#define HR_OIP_SCORES       "probabilities" /* asked for by name only */
 #define HR_OIP_MOST_RANK    8
 #define HR_OIP_MOST_OUTPUTS 8
 #define HR_OIP_PLATFORM     "hrnet"

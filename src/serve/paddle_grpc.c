@@ -136,7 +136,7 @@ static enum hr_status begin_general(struct coded *c, const general_request *r,
 static void fill_probabilities(struct hr_pictures *p, float *out)
 {
     for (size_t i = 0; i < p->request.count; i++)
-        hrnet_softmax(p->logits + i * p->classes, p->classes, out + i * p->classes);
+        hrnet_model_scores(p->served->model, p->logits + i * p->classes, out + i * p->classes);
 }
 
 /* Packs the answer, or the failure, of a general request. */

@@ -242,12 +242,13 @@ static void general_answer(struct hr_call *call, json_t *tensors, json_int_t log
 }
 
 /* {"float_data","elem_type","shape","name","alias_name"} of [count, classes] probabilities. */
-static json_t *general_tensor(const float *logits, size_t count, size_t classes)
+static json_t *general_tensor(const struct hr_served *served, const float *logits, size_t count)
 {
+    const size_t classes = (size_t)served->info.classes;
     float *p = hr_mem_alloc(classes, sizeof *p);
     json_t *data = json_array();
     for (size_t i = 0; i < count && p; i++) {
-        hrnet_softmax(logits + i * classes, classes, p);
+        hrnet_model_scores(served->model, logits + i * classes, p);
         for (size_t j = 0; j < classes; j++)
             json_array_append_new(data, json_real((double)p[j]));
     }
@@ -264,7 +265,7 @@ static enum hr_status general_pictures(struct hr_call *call, const json_t *tenso
     if (status == HR_OK)
         status = run(call, &c.pictures);
     if (status == HR_OK)
-        *out = general_tensor(c.pictures.logits, c.count, c.pictures.classes);
+        *out = general_tensor(c.pictures.served, c.pictures.logits, c.count);
     end(&c);
     return status;
 }
@@ -302,8 +303,7 @@ static enum hr_status general_floats(struct hr_call *call, const json_t *tensor,
     else if (status == HR_OK)
         status = hr_oip_answer(&infer, &question);
     if (status == HR_OK)
-        *out =
-            general_tensor(infer.logits, infer.request.count, (size_t)infer.served->info.classes);
+        *out = general_tensor(infer.served, infer.logits, infer.request.count);
     hr_oip_fini(&infer);
     return status;
 }

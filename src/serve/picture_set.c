@@ -70,7 +70,7 @@ enum hr_status hr_pictures_set_base64(struct hr_pictures *p, size_t i, const cha
 const size_t *hr_pictures_top(struct hr_pictures *p, size_t i, size_t k)
 {
     const float *logits = p->logits + i * p->classes;
-    hrnet_softmax(logits, p->classes, p->probabilities);
+    hrnet_model_scores(p->served->model, logits, p->probabilities);
     hrnet_top_k(p->probabilities, p->classes, k, p->index);
     return p->index;
 }

@@ -225,3 +225,9 @@ void hr_softmax(float *p, const float *logits, size_t count)
     for (size_t i = 0; i < count; i++)
         p[i] = (float)((double)p[i] / sum);
 }
+
+void hr_sigmoid_scores(float *p, const float *logits, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        p[i] = (float)(1.0 / (1.0 + exp(-(double)logits[i])));
+}

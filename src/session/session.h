@@ -58,5 +58,7 @@ void hr_session_feature(const struct hr_session *session, size_t n, size_t index
 size_t hr_top_k(size_t *index, size_t k, const float *values, size_t count);
 /* p = softmax(logits), by subtracting the largest; sums in double.  p may be logits. */
 void hr_softmax(float *p, const float *logits, size_t count);
+/* p = 1 / (1 + exp(-logits)), in double.  p may be logits. */
+void hr_sigmoid_scores(float *p, const float *logits, size_t count);
 
 #endif

@@ -7,12 +7,8 @@
 #include <string.h>
 
 enum hr_status hr_checkpoint_model(struct hr_model **out, const struct hr_tape *tape,
-                                   const float *params, const char *architecture,
-                                   const struct hr_recipe *recipe, const struct hr_labels *labels)
+                                   const float *params, const struct hr_model_options *of)
 {
-    const struct hr_model_options options = { .architecture = architecture,
-                                              .recipe = recipe,
-                                              .labels = labels->count ? labels : NULL };
     struct hr_store *store = NULL;
     HR_TRY(hr_store_create(&store));
     const enum hr_status status = hr_tape_save(tape, params, store);
@@ -20,7 +16,7 @@ enum hr_status hr_checkpoint_model(struct hr_model **out, const struct hr_tape *
         hr_store_destroy(store);
         return status;
     }
-    return hr_model_from_store(out, store, "the trained network", &options);
+    return hr_model_from_store(out, store, "the trained network", of);
 }
 
 static enum hr_status add_vector(struct hr_store *store, const char *name,

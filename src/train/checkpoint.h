@@ -9,11 +9,10 @@
 #include "train/optim.h"
 #include "train/schedule.h"
 
-/* A model of the tape's parameters.  labels may be empty. */
+/* A model of the tape's parameters; of: what else it has. */
 enum hr_status hr_checkpoint_model(struct hr_model **out, const struct hr_tape *tape,
-                                   const float *params, const char *architecture,
-                                   const struct hr_recipe *recipe,
-                                   const struct hr_labels *labels) HR_WARN_UNUSED;
+                                   const float *params,
+                                   const struct hr_model_options *of) HR_WARN_UNUSED;
 
 /* Where a run stands. */
 struct hr_checkpoint {

@@ -212,7 +212,13 @@ static double metric_of(const struct hr_evaluation *e)
 static enum hr_status look_at(struct hr_running *r, const float *params, struct hr_model **model,
                               struct hr_evaluation *seen, double *best, bool *is_best)
 {
-    HR_TRY(hr_checkpoint_model(model, r->tape, params, r->row->name, &r->test, &r->labels));
+    const struct hr_model_options of = { .architecture = r->row->name,
+                                         .recipe = &r->test,
+                                         .labels = r->labels.count ? &r->labels : NULL,
+                                         .activation = r->train.several ? HR_ACTIVATION_SIGMOID
+                                                                        : HR_ACTIVATION_SOFTMAX,
+                                         .activation_set = true };
+    HR_TRY(hr_checkpoint_model(model, r->tape, params, &of));
     if (!r->validator)
         return HR_OK;
     HR_TRY(validate(r, *model, seen));

@@ -164,6 +164,7 @@ static void null_pictures_and_answers(void **state)
     REFUSED(hrnet_encode_png, rgb, 1, 1, &png, NULL);
     hrnet_softmax(NULL, 4, x);
     hrnet_softmax(x, 4, NULL);
+    hrnet_model_scores(NULL, x, x);
     assert_int_equal(hrnet_top_k(NULL, 4, 2, index), 0);
     assert_int_equal(hrnet_top_k(x, 4, 2, NULL), 0);
     hrnet_synthetic_input(NULL, 4, x);

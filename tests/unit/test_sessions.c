@@ -357,6 +357,47 @@ static void a_file_in_memory_is_a_file(void **state)
     unlink(path);
 }
 
+/* A model with several labels a picture says so in every form that it takes. */
+static void what_makes_scores_stays_with_the_model(void **state)
+{
+    static const hrnet_file_format formats[] = { HRNET_FILE_HRNET, HRNET_FILE_PADDLE,
+                                                 HRNET_FILE_TORCH, HRNET_FILE_HALF };
+    const float logits[CLASSES] = { 0, 1, -2, 30, -200 };
+    float scores[CLASSES];
+    char path[] = "/tmp/hrnet_scores_XXXXXX";
+    const int fd = mkstemp(path);
+    struct hrnet_model_options options;
+    struct hrnet_model_info info;
+    hrnet_model *model, *back;
+    assert_true(fd >= 0);
+    hrnet_model_scores(*state, logits, scores);
+    assert_true(fabsf(scores[0] + scores[1] + scores[2] + scores[3] + scores[4] - 1) < 1e-6f);
+    hrnet_model_options_init(&options, sizeof options);
+    options.classes = CLASSES;
+    options.activation = HRNET_RESULT_SIGMOID;
+    assert_int_equal(hrnet_model_synthetic(&model, "hrnet_w18_small", &options), HRNET_OK);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        assert_int_equal(hrnet_model_save(model, path, formats[i]), HRNET_OK);
+        assert_int_equal(hrnet_model_open(&back, path, NULL), HRNET_OK);
+        assert_int_equal(hrnet_model_describe(back, &info), HRNET_OK);
+        assert_int_equal(info.activation, HRNET_RESULT_SIGMOID);
+        hrnet_model_scores(back, logits, scores);
+        for (int k = 0; k < CLASSES; k++)
+            assert_true(fabs((double)scores[k] - 1 / (1 + exp(-(double)logits[k]))) < 1e-7);
+        hrnet_model_release(back);
+    }
+    options.activation = (hrnet_result)3;
+    assert_int_equal(hrnet_model_open(&back, path, &options), HRNET_E_ARGUMENT);
+    options.activation = HRNET_RESULT_SOFTMAX;
+    assert_int_equal(hrnet_model_open(&back, path, &options), HRNET_OK);
+    assert_int_equal(hrnet_model_describe(back, &info), HRNET_OK);
+    assert_int_equal(info.activation, HRNET_RESULT_SOFTMAX);
+    hrnet_model_release(back);
+    hrnet_model_release(model);
+    close(fd);
+    unlink(path);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -365,7 +406,7 @@ int main(void)
         TEST(features_have_names),        TEST(unknown_features_and_options_are_refused),
         TEST(steps_have_names_and_times), TEST(more_threads_are_foretold),
         TEST(tuning_is_kept_in_a_file),   TEST(written_files_give_the_same_answers),
-        TEST(a_file_in_memory_is_a_file),
+        TEST(a_file_in_memory_is_a_file), TEST(what_makes_scores_stays_with_the_model),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -687,6 +687,15 @@ def test_several_labels_a_picture(data, tmp_path):
         right = np.sum(said[:, k] & (truth[:, k] == 1))
         assert c["recall"] == pytest.approx(right / truth[:, k].sum())
     assert report["map"] == pytest.approx(np.mean([c["ap"] for c in report["classes"]]))
+    assert json.loads(run("info", model, "--json").stdout)["activation"] == "sigmoid"
+    first = data / (tmp_path / "val.txt").read_text().split()[0]
+    told = json.loads(run("predict", first, "-m", model, "-f", "jsonl").stdout)
+    with np.errstate(over="ignore"):
+        assert np.allclose(told["scores"], 1 / (1 + np.exp(-z[0][told["class_ids"]])), rtol=1e-5)
+    told = json.loads(run("predict", first, "-m", model, "-f", "jsonl", "--activation", "softmax").stdout)
+    assert sum(told["scores"]) == pytest.approx(1, abs=1e-5)
+    assert "PIR program, sigmoid" in run("export", model, "-o", tmp_path / "m.json").stdout
+    assert json.loads(run("info", tmp_path / "m.json", "--json").stdout)["activation"] == "sigmoid"
     text = run("eval", tmp_path / "val.txt", "--root", data, "-m", model, "--html",
                tmp_path / "page.html").stdout
     assert text.startswith("8 pictures: mAP") and "mean average precision" in (

@@ -45,6 +45,22 @@ def test_one_picture(server, cat, small, logits):
     assert answer["model"] == "small" and answer["timing"]["compute_ms"] > 0
 
 
+def test_several_labels_get_scores_of_their_own(small, cat, logits, tensor):
+    """One model, told to be of that kind, through a door of each protocol."""
+    with np.errstate(over="ignore"):
+        want = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    with serving(f"small={small}", "--activation", "sigmoid") as server:
+        result, = server.post("/v1/classify?k=5", cat).json["results"]
+        assert np.allclose(result["scores"], want[result["class_ids"]], rtol=1e-5)
+        asked = {"instances": [{"b64": text(cat)}]}
+        rows = server.post("/v1/models/small:predict", json.dumps(asked).encode()).json["predictions"]
+        assert np.allclose(rows[0], want, rtol=1e-5)
+        asked = {"inputs": [{"name": "x", "shape": [1, 3, 224, 224], "datatype": "FP32",
+                             "data": tensor.ravel().tolist()}], "outputs": [{"name": "probabilities"}]}
+        output, = server.post("/v2/models/small/infer", json.dumps(asked).encode()).json["outputs"]
+        assert np.allclose(output["data"], want, rtol=1e-5)
+
+
 def test_an_explanation(server, cat):
     plain, = server.post("/v1/classify", cat).json["results"]
     result, = server.post("/v1/classify?explain=1", cat).json["results"]
