@@ -588,6 +588,13 @@ struct hrnet_train_options {
                                    */
     int recompute; /**< nonzero: results of convolutions are made again in the backward half instead
                       of kept: less than half the memory, more time, the same bits */
+    /** How activations wait for the backward half: "fp32" (default), "bf16" or "fp16"; all else is
+     *  fp32. */
+    const char *precision;
+    /** Factor of the loss while gradients are computed: "none", "fixed" (scale) or "dynamic"
+     * (scale, every, grow, shrink), which leave steps out whose gradient overflows; NULL: dynamic
+     * with fp16, else none. */
+    const char *loss_scale;
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */
@@ -617,6 +624,8 @@ struct hrnet_train_progress {
     double map, average_map; /**< then mean average precision, which chooses the best epoch */
     uint64_t classes;        /**< of the training pictures */
     const char *data_hash;   /**< SHA-256 of their names, sizes and labels; valid during the call */
+    double loss_scale;       /**< of the step that comes next */
+    uint64_t skipped; /**< steps of the run that were left out because the gradient overflowed */
 };
 /** Called after every step and every epoch; nonzero stops the run. */
 typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *progress);
@@ -644,6 +653,7 @@ struct hrnet_timing_options {
     unsigned threads;         /**< 0: every CPU this process may use */
     int exact;                /**< nonzero: only convolutions of equal bits on every CPU */
     int recompute;            /**< nonzero: convolutions are made again instead of kept */
+    const char *precision;    /**< as in hrnet_train_options */
 };
 HRNET_API void hrnet_timing_options_init(struct hrnet_timing_options *options, size_t struct_size);
 /** Milliseconds of a training step on synthetic pictures; parts are means. */

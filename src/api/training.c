@@ -5,6 +5,7 @@
 #include "train/evaluate.h"
 #include "train/timing.h"
 #include "train/trainer.h"
+#include "train/words.h"
 
 #define MAX_BATCH  4096
 #define MAX_EPOCHS 1000000
@@ -115,6 +116,26 @@ static enum hr_status check_ranges(const struct hrnet_train_options *o)
     return HR_OK;
 }
 
+/* How activations wait for the backward half. */
+static enum hr_status choose_half(enum hr_half *out, const char *text)
+{
+    static const char *const names[] = { "fp32", "bf16", "fp16" };
+    static const enum hr_half halves[] = { HR_HALF_NONE, HR_HALF_BF16, HR_HALF_F16 };
+    size_t which = 0;
+    if (text)
+        HR_TRY(hr_words_choose("precision", text, names, HR_COUNT(names), &which));
+    *out = halves[which];
+    return HR_OK;
+}
+
+static enum hr_status choose_precision(struct hr_train_options *inner,
+                                       const struct hrnet_train_options *o)
+{
+    HR_TRY(choose_half(&inner->half, o->precision));
+    const char *const usual = inner->half == HR_HALF_F16 ? "dynamic" : "none";
+    return hr_scaler_parse(&inner->scaler, o->loss_scale ? o->loss_scale : usual);
+}
+
 struct outer {
     hrnet_train_fn *fn;
     void *context;
@@ -157,7 +178,9 @@ static bool observe(void *context, const struct hr_train_progress *p)
                                                    .map = p->map,
                                                    .average_map = p->average_map,
                                                    .classes = (uint64_t)p->classes,
-                                                   .data_hash = p->data_hash };
+                                                   .data_hash = p->data_hash,
+                                                   .loss_scale = p->loss_scale,
+                                                   .skipped = p->skipped };
     return !outer->fn || outer->fn(outer->context, &progress) == 0;
 }
 
@@ -233,6 +256,8 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
     if (status == HR_OK)
         status = choose_optim(&inner.optim, &o);
     if (status == HR_OK)
+        status = choose_precision(&inner, &o);
+    if (status == HR_OK)
         status = split(&no_decay, o.no_decay);
     inner.optim.no_decay = no_decay.items;
     inner.optim.no_decay_count = no_decay.count;
@@ -278,6 +303,8 @@ hrnet_status hrnet_time_training(const struct hrnet_timing_options *options,
                                        .recompute = o.recompute != 0,
                                        .seconds = o.seconds,
                                        .pictures = o.pictures };
+    if (status == HR_OK)
+        status = choose_half(&inner.half, o.precision);
     if (status == HR_OK)
         status = hr_api_cpu_flags(o.cpu, &inner.cpu_flags);
     if (status == HR_OK)

@@ -14,9 +14,9 @@ static void print_text(const struct hrnet_timing_options *o, const struct hrnet_
     const double forward = t->conv_ms + t->norm_ms;
     const double backward = t->conv_data_ms + t->conv_weights_ms + t->conv_again_ms +
                             t->norm_grad_ms + t->norm_again_ms;
-    printf("training %s on %s (%s), %u thread%s, batch %d at %dx%d, fp32\n", o->architecture,
+    printf("training %s on %s (%s), %u thread%s, batch %d at %dx%d, %s%s\n", o->architecture,
            hrnet_cpu_name(), t->isa, t->threads, t->threads == 1 ? "" : "s", o->batch, o->size,
-           o->size);
+           o->size, o->precision, o->recompute ? ", recomputed" : "");
     printf("  median %.1f ms a step, least %.1f (%llu steps); %.2f pictures/s\n", t->median_ms,
            t->least_ms, (unsigned long long)t->steps, 1e3 * o->batch / t->median_ms);
     printf("  forward %.1f ms: convolutions %.1f, norms %.1f\n", forward, t->conv_ms, t->norm_ms);
@@ -38,7 +38,7 @@ static void print_json(const struct hrnet_timing_options *o, const struct hrnet_
     json_t *line =
         json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:f, s:f, s:i, s:f}", "schema", 1,
                   "train", o->architecture, "cpu", hrnet_cpu_name(), "isa", t->isa, "threads",
-                  (int)t->threads, "batch", o->batch, "size", o->size, "precision", "fp32",
+                  (int)t->threads, "batch", o->batch, "size", o->size, "precision", o->precision,
                   "median_ms", t->median_ms, "least_ms", t->least_ms, "steps", (int)t->steps,
                   "pictures_per_s", 1e3 * o->batch / t->median_ms);
     const struct {
@@ -80,6 +80,7 @@ int hr_bench_train(const struct hr_args *args)
     o.threads = (unsigned)hr_arg_count(args, "threads");
     o.seconds = hr_arg_real(args, "duration");
     o.exact = hr_arg_switch(args, "exact");
+    o.precision = hr_arg_text(args, "precision");
     o.recompute = hr_arg_switch(args, "recompute");
     if (size)
         o.size = atoi(size);

@@ -24,6 +24,8 @@ static const struct hr_flag flags[] = {
       "time training steps of the network of that name, part by part" },
     { "recompute", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "with --train: convolutions are made again, not kept" },
+    { "precision", 0, HR_FLAG_CHOICE, "fp32|bf16|fp16", "fp32", 0, 0,
+      "with --train: how activations wait for the backward half" },
     { "pictures", 0, HR_FLAG_FILE, "PATH", NULL, 0, 0,
       "with --train: a folder or list, for the loader's time" },
     { 0 },

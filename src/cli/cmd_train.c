@@ -90,6 +90,11 @@ static const struct hr_flag flags[] = {
     { "balanced", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "every class is seen equally often" },
     { "max-bad", 0, HR_FLAG_COUNT, "N", "100", 0, INT32_MAX,
       "pictures that may be unreadable: they are named and left out" },
+    { "precision", 0, HR_FLAG_CHOICE, "fp32|bf16|fp16", "fp32", 0, 0,
+      "how activations wait for the backward half; all else is fp32" },
+    { "loss-scale", 0, HR_FLAG_TEXT, "NAME:KEY=N,...", NULL, 0, 0,
+      "factor of the loss: none, fixed:scale= or dynamic:scale=,every=,grow=,shrink=; else dynamic "
+      "with fp16, none without" },
     { "recompute", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "make results of convolutions again instead of keeping them: less memory, more time, the "
       "same "
@@ -197,6 +202,8 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.patience = (int)hr_arg_count(args, "patience");
     o.save_steps = (int)hr_arg_count(args, "save-steps");
     o.tensorboard = hr_arg_switch(args, "tensorboard");
+    o.precision = hr_arg_text(args, "precision");
+    o.loss_scale = hr_arg_text(args, "loss-scale");
     o.recompute = hr_arg_switch(args, "recompute");
     return o;
 }
@@ -239,6 +246,9 @@ static int run_training(const struct hrnet_train_options *o, const struct hr_arg
     hr_progress_start(&run.log.progress, hr_arg_text(args, "progress"), "train", "steps");
     const hrnet_status status = hrnet_train(o, observe, &run);
     hr_train_log_close(&run.log);
+    if (run.last.skipped > 0)
+        fprintf(stderr, "hrnet: %llu steps were left out because the gradient overflowed\n",
+                (unsigned long long)run.last.skipped);
     if (run.last.bad > 0)
         fprintf(stderr, "hrnet: %llu of %llu pictures were bad and left out\n",
                 (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures);

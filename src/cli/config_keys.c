@@ -40,6 +40,49 @@ static const char *weights_flag(const struct hr_config_sink *sink)
     return sink->evaluates ? "model" : "weights";
 }
 
+/* Mixed precision.  PaddleClas's is fp16's; level O2 keeps weights in it, too, and evaluates so. */
+static enum hr_status take_amp(const struct hr_config_sink *sink, const struct hr_value *value,
+                               const struct hr_value *root)
+{
+    static const char *const keys[] = { "use_amp",       "scale_loss", "use_dynamic_loss_scaling",
+                                        "use_fp16_test", "level",      "use_promote" };
+    (void)root;
+    if (value->kind == HR_VALUE_NULL)
+        return HR_OK;
+    if (value->kind != HR_VALUE_MAP)
+        return hr_config_refuse(HR_E_FORMAT, value, "AMP has keys below it, not a single value");
+    for (size_t i = 0; i < value->count; i++) {
+        size_t k = 0;
+        while (k < HR_COUNT(keys) && strcmp(keys[k], value->keys[i]) != 0)
+            k++;
+        if (k == HR_COUNT(keys))
+            return unknown_word(value->items[i], "AMP", value->keys[i], keys, k);
+    }
+    const struct hr_value *const use = hr_value_get(value, "use_amp");
+    const struct hr_value *const level = hr_value_get(value, "level");
+    const struct hr_value *const scale = hr_value_get(value, "scale_loss");
+    const struct hr_value *const moves = hr_value_get(value, "use_dynamic_loss_scaling");
+    if (use && !hr_config_is_word(use, "True|False|None"))
+        return hr_config_refuse(HR_E_FORMAT, use, "AMP.use_amp is True or False");
+    if (level && !hr_config_is_word(level, "O1|O2|None"))
+        return hr_config_refuse(HR_E_UNSUPPORTED, level, "AMP.level can only be O1 or O2 here");
+    if (moves && !hr_config_is_word(moves, "True|False|None"))
+        return hr_config_refuse(HR_E_FORMAT, moves,
+                                "AMP.use_dynamic_loss_scaling is True or False");
+    if (scale && scale->kind != HR_VALUE_INT && scale->kind != HR_VALUE_REAL)
+        return hr_config_refuse(HR_E_FORMAT, scale, "AMP.scale_loss is a number");
+    if (sink->evaluates || (use && !hr_config_is_word(use, "True")))
+        return HR_OK;
+    if (level && hr_config_is_word(level, "O2"))
+        sink->tell(sink->context, level, "AMP.level O2: weights and evaluation stay in fp32");
+    HR_TRY(sink->give(sink->context, "precision", "fp16", use ? use : value));
+    const char *const words = hr_arena_printf(
+        sink->arena, "%s:scale=%s", moves && hr_config_is_word(moves, "True") ? "dynamic" : "fixed",
+        scale ? scale->text : "1");
+    return words ? sink->give(sink->context, "loss-scale", words, scale ? scale : value)
+                 : HR_E_MEMORY;
+}
+
 /* A path with or without its .pdparams, as PaddleClas takes it. */
 static enum hr_status give_weights(const struct hr_config_sink *sink, const char *flag,
                                    const struct hr_value *value)
@@ -516,12 +559,7 @@ const struct hr_config_key hr_config_keys[] = {
     { "Global.hpi_config_path", NULL, NULL, "", NULL },
     { "Global.pdx_model_name", NULL, NULL, "", NULL },
     { "Global.class_num", "classes", "classes", NULL, NULL },
-    { "AMP.use_amp", NULL, NULL, "False|None", NULL },
-    { "AMP.use_fp16_test", NULL, NULL, "", NULL },
-    { "AMP.scale_loss", NULL, NULL, "", NULL },
-    { "AMP.use_dynamic_loss_scaling", NULL, NULL, "", NULL },
-    { "AMP.use_promote", NULL, NULL, "", NULL },
-    { "AMP.level", NULL, NULL, "", NULL },
+    { "AMP", NULL, NULL, NULL, take_amp },
     { "EMA.decay", "ema", NULL, NULL, NULL },
     { "Arch.name", NULL, NULL, NULL, take_arch_name },
     { "Arch.models", NULL, NULL, NULL, take_models },

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/float16.h"
 #include "base/mem.h"
 #include "exchange/folded.h"
 #include "hrnet/hrnet.h"

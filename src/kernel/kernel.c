@@ -37,6 +37,7 @@ static void overlay_ref(struct hr_kernels *kernels)
     kernels->train.wgrad[kernels->train.wgrad_count++] = &hr_wgrad_ref;
     hr_norm_ref(&kernels->train.norm);
     hr_eltwise_grad_ref(&kernels->train.eltwise);
+    hr_half_ref(&kernels->train.half);
     kernels->fma_peak = fma_peak_ref;
     kernels->read_all = read_all_ref;
 }

@@ -11,6 +11,7 @@
 #include "kernel/eltwise.h"
 #include "kernel/eltwise_grad.h"
 #include "kernel/gemm.h"
+#include "kernel/half.h"
 #include "kernel/norm.h"
 #include "kernel/pixel.h"
 
@@ -38,6 +39,7 @@ struct hr_train_kernels {
     size_t pack_count;
     struct hr_norm_kernels norm;
     struct hr_eltwise_grad_kernels eltwise;
+    struct hr_half_kernels half;
 };
 
 struct hr_kernels {

@@ -2,6 +2,8 @@
  * References of batch normalisation while training, and how partial sums are joined. */
 #include "kernel/norm.h"
 
+#include <math.h>
+
 #include "kernel/fma.h"
 
 size_t hr_norm_blocks(size_t pixels)
@@ -64,15 +66,41 @@ void hr_norm_join_stats(const struct hr_norm_call *call, double *mean, double *v
         variance[i] = variance[i] < 0.0 ? 0.0 : variance[i] / (double)call->pixels;
 }
 
+/* The input of the norm. */
+static float input(const struct hr_norm_call *call, size_t at)
+{
+    return call->x_half ? hr_half_value(call->x_half[at], call->half) : call->x[at];
+}
+
+/* x of channel i, rounded; so that, if a ReLU follows at once, what is made of it is positive where
+ * y is: of the two neighbours of x one is on x's side of zero, as the norm never turns back. */
+static uint16_t kept(const struct hr_norm_call *call, size_t i, float x, float y)
+{
+    const uint16_t h = hr_half_of(x, call->half);
+    if (!call->relu || call->residual)
+        return h;
+    const float rounded = hr_half_value(h, call->half);
+    const float again = hr_fma(rounded - call->mean[i], call->scale[i], call->shift[i]);
+    if ((again > 0.0f) == (y > 0.0f))
+        return h;
+    return (uint16_t)(h + (fabsf(rounded) > fabsf(x) ? -1 : 1));
+}
+
 static void apply_ref(const struct hr_norm_call *call, size_t first, size_t last)
 {
     for (size_t p = first; p < last; p++)
         for (size_t i = 0; i < call->stride; i++) {
             const size_t at = p * call->stride + i;
-            float y = hr_fma(call->x[at] - call->mean[i], call->scale[i], call->shift[i]);
+            const float x = input(call, at);
+            float y = hr_fma(x - call->mean[i], call->scale[i], call->shift[i]);
             if (call->residual)
                 y = call->residual[at] + y;
-            call->y[at] = call->relu && !(y > 0.0f) ? 0.0f : y;
+            y = call->relu && !(y > 0.0f) ? 0.0f : y;
+            call->y[at] = y;
+            if (call->keep_x)
+                call->keep_x[at] = kept(call, i, x, y);
+            if (call->keep_y)
+                call->keep_y[at] = hr_half_of(y, call->half);
         }
 }
 
@@ -93,7 +121,7 @@ static void grad_sums_ref(const struct hr_norm_call *call, size_t first, size_t 
                 const size_t at = p * call->stride + i;
                 const float g = masked(call, at);
                 sum += g;
-                product = hr_fma(g, call->x[at] - call->mean[i], product);
+                product = hr_fma(g, input(call, at) - call->mean[i], product);
             }
             out[i] = sum;
             out[call->stride + i] = product;
@@ -122,8 +150,8 @@ static void grad_ref(const struct hr_norm_call *call, size_t first, size_t last)
         for (size_t i = 0; i < call->stride; i++) {
             const size_t at = p * call->stride + i;
             const float g = masked(call, at);
-            const float dx =
-                hr_fma(call->x[at] - call->mean[i], call->b[i], hr_fma(g, call->a[i], call->c[i]));
+            const float x = input(call, at) - call->mean[i];
+            const float dx = hr_fma(x, call->b[i], hr_fma(g, call->a[i], call->c[i]));
             if (call->dresidual)
                 call->dresidual[at] = call->dresidual_add ? call->dresidual[at] + g : g;
             call->dx[at] = call->dx_add ? call->dx[at] + dx : dx;

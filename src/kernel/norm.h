@@ -13,6 +13,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/half.h"
 
 #define HR_NORM_BLOCK 64
 #define HR_NORM_SUMS  3 /* rows of partial sums a block */
@@ -32,6 +35,12 @@ struct hr_norm_call {
     const float *dy, *a, *b, *c;
     float *dx, *dresidual;
     bool dx_add, dresidual_add;
+    /* Kept in 16 bits: x_half, if there is one, in the place of x (all but stats); keep_x and
+     * keep_y (NULL: not) receive x and y of apply, rounded; where the ReLU comes at once, x is
+     * rounded to the side from which it lets the same values pass. */
+    enum hr_half half; /* of all three */
+    const uint16_t *x_half;
+    uint16_t *keep_x, *keep_y;
 };
 
 /* Blocks [first, last): partial = the block's mean m = sum x / count, sum (x - m), and

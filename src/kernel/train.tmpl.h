@@ -2,6 +2,9 @@
  * What a rung does better than the references in training: gradients of weights, batch
  * normalisation, and, here, the element-wise gradients.  Vocabulary as in norm.tmpl.h. */
 #include "kernel/conv_grad.tmpl.h"
+#include "kernel/half.tmpl.h"
+/* The loads of half precision are under what follows. */
+
 #include "kernel/norm.tmpl.h"
 
 #define WM 4
@@ -117,4 +120,5 @@ static void FN(train_overlay)(struct hr_train_kernels *kernels)
                                               FN(norm_grad) };
     kernels->eltwise = (struct hr_eltwise_grad_kernels){ FN(sum_grad), FN(shuffle), FN(pool_grad),
                                                          FN(scale_grad) };
+    kernels->half = (struct hr_half_kernels){ FN(half_pack), FN(half_unpack) };
 }

@@ -75,6 +75,52 @@
 #include "kernel/winograd.tmpl.h"
 
 #define V_WHERE_POSITIVE(y, v) _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), v)
+#ifdef HR_SIMDE
+#include "simde_half.h"
+#else
+static inline __m128i bf16_avx2(__m256 v)
+{
+    const __m256i bits = _mm256_castps_si256(v), upper = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+    const __m256i lanes = _mm256_blendv_epi8(
+        _mm256_srli_epi32(up, 16), quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+    return _mm_packus_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+}
+/* Masks of 32 bits as masks of 16. */
+static inline __m128i narrow_avx2(__m256 mask)
+{
+    const __m256i lanes = _mm256_castps_si256(mask);
+    return _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+}
+
+static inline __m128i other_avx2(__m128i h, __m256 v, __m256 rounded)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m128i down = narrow_avx2(
+        _mm256_cmp_ps(_mm256_andnot_ps(sign, rounded), _mm256_andnot_ps(sign, v), _CMP_GT_OQ));
+    return _mm_add_epi16(h, _mm_or_si128(down, _mm_set1_epi16(1)));
+}
+
+static inline __m128i same_side_avx2(__m256 a, __m256 b, __m128i h, __m128i other)
+{
+    const __m256 zero = _mm256_setzero_ps();
+    const __m256 differ =
+        _mm256_xor_ps(_mm256_cmp_ps(a, zero, _CMP_GT_OQ), _mm256_cmp_ps(b, zero, _CMP_GT_OQ));
+    return _mm_blendv_epi8(h, other, narrow_avx2(differ));
+}
+#define VH                           __m128i
+#define VH_LOAD(p)                   _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define VH_STORE(p, h)               _mm_storeu_si128((__m128i *)(void *)(p), h)
+#define V_FROM_F16(h)                _mm256_cvtph_ps(h)
+#define V_TO_F16(v)                  _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)
+#define V_FROM_BF16(h)               _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16))
+#define V_TO_BF16(v)                 bf16_avx2(v)
+#define VH_OTHER(h, v, rounded)      other_avx2(h, v, rounded)
+#define VH_SAME_SIDE(a, b, h, other) same_side_avx2(a, b, h, other)
+#endif
+
 /* Input channels of a tile of weight gradients: accumulators, its vectors of dy, one broadcast. */
 #define WGRAD_1 12
 #define WGRAD_2 6

@@ -95,6 +95,43 @@
 #define WS 2
 #include "kernel/winograd.tmpl.h"
 
+#ifdef HR_SIMDE
+#include "simde_half.h"
+#else
+static inline __m256i bf16_avx512(__m512 v)
+{
+    const __m512i bits = _mm512_castps_si512(v), upper = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
+    return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(
+        _mm512_srli_epi32(up, 16), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), quiet));
+}
+static inline __m256i other_avx512(__m256i h, __m512 v, __m512 rounded)
+{
+    const __mmask16 down = _mm512_cmp_ps_mask(_mm512_abs_ps(rounded), _mm512_abs_ps(v), _CMP_GT_OQ);
+    return _mm256_add_epi16(
+        h, _mm256_mask_mov_epi16(_mm256_set1_epi16(1), down, _mm256_set1_epi16(-1)));
+}
+
+static inline __m256i same_side_avx512(__m512 a, __m512 b, __m256i h, __m256i other)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    const __mmask16 differ =
+        _mm512_cmp_ps_mask(a, zero, _CMP_GT_OQ) ^ _mm512_cmp_ps_mask(b, zero, _CMP_GT_OQ);
+    return _mm256_mask_mov_epi16(h, differ, other);
+}
+#define VH                           __m256i
+#define VH_LOAD(p)                   _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define VH_STORE(p, h)               _mm256_storeu_si256((__m256i *)(void *)(p), h)
+#define V_FROM_F16(h)                _mm512_cvtph_ps(h)
+#define V_TO_F16(v)                  _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)
+#define V_FROM_BF16(h)               _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))
+#define V_TO_BF16(v)                 bf16_avx512(v)
+#define VH_OTHER(h, v, rounded)      other_avx512(h, v, rounded)
+#define VH_SAME_SIDE(a, b, h, other) same_side_avx512(a, b, h, other)
+#endif
+
 /* Input channels of a tile of weight gradients: accumulators, its vectors of dy, one broadcast. */
 #define WGRAD_1 16
 #define WGRAD_2 12

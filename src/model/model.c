@@ -2,6 +2,7 @@
  * A model: matched weights, labels, recipe.  Files that we wrote say of themselves what they are,
  * in metadata whose keys start with "hrnet."; any other weight file gets its family's defaults. */
 #include "model/model.h"
+#include "base/float16.h"
 #include "model/imagenet_names.h"
 
 #include <math.h>

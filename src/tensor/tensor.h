@@ -77,10 +77,4 @@ enum hr_status hr_tensor_floats(const float **values, float **made,
 /* Copies in row-major order without conversion. */
 void hr_tensor_gather(void *dst, const struct hr_tensor *t);
 
-/* IEEE half and bfloat16, round to nearest even; NaN stays NaN. */
-float hr_f16_to_f32(uint16_t h);
-uint16_t hr_f32_to_f16(float f);
-float hr_bf16_to_f32(uint16_t h);
-uint16_t hr_f32_to_bf16(float f);
-
 #endif

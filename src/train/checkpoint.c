@@ -3,6 +3,7 @@
  * whole number that their bits are, so that nothing is rounded. */
 #include "train/checkpoint.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,14 +35,15 @@ static const struct field {
     const char *key;
     size_t offset;
     bool is_count;
+    bool is_new; /* files of before it was there lack it: it keeps its value */
 } fields[] = {
-#define COUNT(key, member)                                \
-    {                                                     \
-        key, offsetof(struct hr_checkpoint, member), true \
+#define COUNT(key, member)                                       \
+    {                                                            \
+        key, offsetof(struct hr_checkpoint, member), true, false \
     }
-#define REAL(key, member)                                  \
-    {                                                      \
-        key, offsetof(struct hr_checkpoint, member), false \
+#define REAL(key, member)                                         \
+    {                                                             \
+        key, offsetof(struct hr_checkpoint, member), false, false \
     }
     COUNT("epoch", epoch),
     COUNT("step", step),
@@ -59,6 +61,10 @@ static const struct field {
     COUNT("top1", top1),
     COUNT("top5", top5),
     COUNT("unlabelled", unlabelled),
+    { "loss_scale", offsetof(struct hr_checkpoint, scaler.scale), false, true },
+    { "good_steps", offsetof(struct hr_checkpoint, scaler.good), true, true },
+    { "skipped_steps", offsetof(struct hr_checkpoint, scaler.skipped), true, true },
+    { "skipped_in_a_row", offsetof(struct hr_checkpoint, scaler.row), true, true },
 #undef COUNT
 #undef REAL
 };
@@ -134,8 +140,11 @@ static enum hr_status take(struct hr_checkpoint *c, const struct hr_store *store
         return hr_fail(HR_E_MISMATCH, "%s is of another run: it has '%s', now there is '%s'", path,
                        run, what);
     for (size_t i = 0; i < HR_COUNT(fields); i++)
-        HR_TRY(take_number(store, fields[i].key, path, fields[i].is_count,
-                           (char *)c + fields[i].offset));
+        if (!fields[i].is_new || hr_store_meta(store, fields[i].key))
+            HR_TRY(take_number(store, fields[i].key, path, fields[i].is_count,
+                               (char *)c + fields[i].offset));
+    if (!(c->scaler.scale >= 1.0 && isfinite(c->scaler.scale)))
+        return hr_fail(HR_E_FORMAT, "%s: the loss scale is %g", path, c->scaler.scale);
     HR_TRY(take_number(store, "steps", path, true, &steps));
     HR_TRY(take_vector(store, "parameters", path, v->tape, v->params));
     if (v->average)

@@ -7,6 +7,7 @@
 #include "model/labels.h"
 #include "model/model.h"
 #include "train/optim.h"
+#include "train/scaler.h"
 #include "train/schedule.h"
 
 /* A model of the tape's parameters; of: what else it has. */
@@ -23,6 +24,7 @@ struct hr_checkpoint {
     struct hr_plateau plateau;
     double loss; /* of the epoch that is not done: sum over its pictures, and counts of them */
     uint64_t pictures, top1, top5, unlabelled;
+    struct hr_scaler scaler;
 };
 /* The vectors that go with it. */
 struct hr_checkpoint_vectors {

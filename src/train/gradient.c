@@ -27,6 +27,11 @@ void hr_gradient_fini(struct hr_gradient *g)
     hr_mem_free(g->sum);
 }
 
+static double loss_scale(const struct hr_gradient *g)
+{
+    return g->loss_scale > 0.0 ? g->loss_scale : 1.0;
+}
+
 void hr_gradient_begin(struct hr_gradient *g, size_t batches)
 {
     g->several = batches > 1;
@@ -43,7 +48,7 @@ double hr_gradient_add(struct hr_gradient *g, float *params, const struct hr_bat
                                      .labels = batch->labels,
                                      .targets = batch->targets };
     const double mass = g->distill ? (double)batch->n : hr_loss_mass(g->loss, &b);
-    const double scale = g->several ? mass : 1.0;
+    const double scale = loss_scale(g) * (g->several ? mass : 1.0);
     hr_tape_forward(g->tape, params, batch->n, batch->x, g->logits);
     const double loss = g->distill
                             ? hr_distill_loss(g->distill, g->loss, &b, batch->x, g->dlogits, scale)
@@ -57,10 +62,12 @@ double hr_gradient_add(struct hr_gradient *g, float *params, const struct hr_bat
 
 void hr_gradient_end(struct hr_gradient *g)
 {
-    if (!g->several)
-        return;
-    float *const keep = g->values;
-    g->values = g->sum;
-    g->sum = keep;
-    hr_vector_scale(g->values, hr_tape_floats(g->tape), 1.0 / g->mass, g->pool);
+    const double divide = loss_scale(g) * (g->several ? g->mass : 1.0);
+    if (g->several) {
+        float *const keep = g->values;
+        g->values = g->sum;
+        g->sum = keep;
+    }
+    if (g->several || divide > 1.0)
+        hr_vector_scale(g->values, hr_tape_floats(g->tape), 1.0 / divide, g->pool);
 }

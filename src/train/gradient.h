@@ -14,6 +14,7 @@ struct hr_gradient {
     struct hr_pool *pool; /* or NULL */
     const struct hr_loss *loss;
     struct hr_distill *distill; /* or NULL: then the loss is of labels alone */
+    double loss_scale;          /* what the gradient is computed times; 0 is 1 */
     /* Owned: */
     float *logits;  /* [batch][classes] of the last batch */
     float *dlogits; /* the same of its gradient */

@@ -272,9 +272,11 @@ static enum hr_status make_tape(struct hr_running *r)
     /* A team even of one: in it denormals count as zero, as they do in larger ones. */
     HR_TRY(hr_pool_create(&r->pool, o->threads ? o->threads : hr_cpu_count()));
     HR_TRY(hr_hrnet_build(&graph, r->row, &net));
-    const struct hr_tape_options tape = {
-        .kernels = &r->kernels, .pool = r->pool, .recompute = o->recompute, .momentum = MOMENTUM
-    };
+    const struct hr_tape_options tape = { .kernels = &r->kernels,
+                                          .pool = r->pool,
+                                          .recompute = o->recompute,
+                                          .half = o->half,
+                                          .momentum = MOMENTUM };
     const enum hr_status status = hr_tape_create(&r->tape, graph, &tape);
     hr_graph_destroy(graph);
     return status;
@@ -382,6 +384,12 @@ static enum hr_status describe(struct hr_running *r)
     hr_recipe_print(&r->recipe, w);
     hr_text_printf(w, " held-back %.17g balanced %d augment ", o->held_back, o->balanced);
     hr_augment_print(&o->augment, w);
+    if (o->half)
+        hr_text_printf(w, " precision %s", o->half == HR_HALF_F16 ? "fp16" : "bf16");
+    if (o->scaler.kind != HR_SCALER_NONE)
+        hr_text_printf(w, " loss-scale %d %.17g every %.17g grow %.17g shrink %.17g",
+                       (int)o->scaler.kind, o->scaler.scale, o->scaler.every, o->scaler.grow,
+                       o->scaler.shrink);
     return r->distill ? hr_distill_describe(r->distill, w) : w->status;
 }
 
@@ -412,9 +420,11 @@ static enum hr_status resume_or_start(struct hr_running *r)
     HR_TRY(hr_os_make_folders(o->folder));
     HR_TRY(hr_running_path(&r->state, r, "state.safetensors"));
     HR_TRY(describe(r));
-    r->at = (struct hr_checkpoint){
-        .best = -1.0, .best_average = -1.0, .least_loss = INFINITY, .plateau = r->schedule.plateau
-    };
+    r->at = (struct hr_checkpoint){ .best = -1.0,
+                                    .best_average = -1.0,
+                                    .least_loss = INFINITY,
+                                    .plateau = r->schedule.plateau,
+                                    .scaler = hr_scaler_start(&o->scaler) };
     const struct hr_paddle_run paddle = { &vectors, &r->schedule.schedule, &o->optim };
     if (hr_os_kind(r->state) != HR_OS_FILE)
         return o->checkpoint ? hr_paddle_run_load(&paddle, &r->at, o->checkpoint)

@@ -67,6 +67,8 @@ enum hr_status hr_tape_saved(struct hr_tape_build *b, hr_value value, int32_t *b
     struct hr_tape_value *v = &b->values[value];
     if (v->saved < 0 && v->again)
         HR_TRY(v->again(b, value, v->again_detail));
+    else if (v->saved < 0 && v->packed >= 0)
+        HR_TRY(hr_tape_unpack(b, value));
     else if (v->saved < 0)
         v->saved = v->block;
     *block = v->saved;
@@ -236,13 +238,21 @@ static void make_values(struct hr_tape_build *b)
             .block = -1,
             .gradient = -1,
             .saved = -1,
+            .packed = -1,
             .wants_gradient =
                 (hr_value)v != g->input ? g->values[v].producer >= first : o->input_gradient,
         };
     }
-    for (size_t i = 0; i < g->node_count; i++)
-        for (int k = 0; k < g->nodes[i].input_count; k++)
-            b->uses[g->nodes[i].in[k]]++;
+    for (size_t i = 0; i < g->node_count; i++) {
+        const struct hr_node *const node = &g->nodes[i];
+        for (int k = 0; k < node->input_count; k++) {
+            b->uses[node->in[k]]++;
+            if (node->op == HR_OP_CONV || node->op == HR_OP_LINEAR || node->op == HR_OP_SCALE)
+                b->wanted[node->in[k]] = true;
+        }
+        if (node->op == HR_OP_RELU || node->attr.relu) /* its sign tells where gradients pass */
+            b->wanted[node->out] = true;
+    }
     b->uses[g->output]++;
     for (size_t i = 0; i < o->feature_count; i++)
         b->uses[hr_graph_feature(g, o->features[i])]++;
@@ -327,6 +337,7 @@ static enum hr_status forward(struct hr_tape_build *b)
                                                    .detail = hr_tape_detail(b, x, sizeof *x),
                                                    .writes = x->block,
                                                    .floats = x->h * x->w * x->stride }));
+    HR_TRY(hr_tape_pack(b, g->input));
     for (size_t i = 0; i < g->node_count; i++) {
         const struct hr_node *node = &g->nodes[i];
         HR_TRY(check_node(node));
@@ -334,6 +345,8 @@ static enum hr_status forward(struct hr_tape_build *b)
             HR_TRY(hr_tape_norm_with(b, &g->nodes[b->norm_of[i]], node));
         else if (!b->absorbed[i])
             HR_TRY(lower_of[node->op](b, node));
+        if (!b->absorbed[i])
+            HR_TRY(hr_tape_pack(b, node->out));
     }
     t->forward_count = t->step_count;
     (void)hr_tape_use(b, b->values[g->output].block); /* still there when it is copied */
@@ -398,11 +411,12 @@ static enum hr_status fill(struct hr_tape_build *b)
     struct hr_tape *t = b->tape;
     const struct hr_graph *g = b->graph;
     b->values = hr_mem_alloc(g->value_count, sizeof *b->values);
+    b->wanted = hr_mem_alloc(g->value_count, sizeof *b->wanted);
     b->uses = hr_mem_alloc(g->value_count, sizeof *b->uses);
     b->norm_of = hr_mem_alloc(g->node_count, sizeof *b->norm_of);
     b->absorbed = hr_mem_alloc(g->node_count, sizeof *b->absorbed);
     b->records = hr_mem_alloc(g->node_count, sizeof *b->records);
-    if (!b->values || !b->uses || !b->norm_of || !b->absorbed || !b->records)
+    if (!b->values || !b->wanted || !b->uses || !b->norm_of || !b->absorbed || !b->records)
         return HR_E_MEMORY;
     t->batch = (size_t)g->values[g->input].shape.dim[0];
     HR_TRY(place_params(t, g));
@@ -426,6 +440,7 @@ enum hr_status hr_tape_create(struct hr_tape **out, struct hr_graph *graph,
                               const struct hr_tape_options *options)
 {
     assert(!options->frozen || !options->wide);
+    assert(!options->half || (!options->frozen && !options->wide && !options->feature_count));
     HR_TRY(hr_rewrite_pin_features(graph, options->features, options->feature_count));
     HR_TRY(hr_rewrite_fuse_sums(graph));
     struct hr_tape *tape = hr_mem_alloc(1, sizeof *tape);
@@ -435,6 +450,7 @@ enum hr_status hr_tape_create(struct hr_tape **out, struct hr_graph *graph,
     struct hr_tape_build b = { .tape = tape, .graph = graph };
     const enum hr_status status = fill(&b);
     hr_mem_free(b.values);
+    hr_mem_free(b.wanted);
     hr_mem_free(b.uses);
     hr_mem_free(b.norm_of);
     hr_mem_free(b.absorbed);

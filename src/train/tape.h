@@ -24,6 +24,8 @@ struct hr_tape_options {
     bool wide;           /* activations in double by plain loops: to verify, some 15 times slower */
     bool recompute;      /* results of convolutions are made again in the backward half instead of
                             kept: a third more time, less than half the memory, the same bits */
+    enum hr_half half;   /* how activations wait for the backward half; all else is float32, forward
+                            has its bits.  Not with `wide`, `frozen` or features */
     bool input_gradient; /* compute the gradient of the pictures too */
     bool forward_only;   /* no backward half, and no memory for it */
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */

@@ -40,6 +40,7 @@ struct hr_tape_value {
     hr_tape_again_fn *again;
     void *again_detail;
     int32_t saved;
+    int32_t packed; /* what forward kept of it in 16 bits, or -1 */
 };
 
 struct hr_tape {
@@ -73,6 +74,7 @@ struct hr_tape_build {
     const struct hr_graph *graph;
     struct hr_tape_value *values; /* by hr_value */
     int32_t *uses;                /* by hr_value: readers, and one for the output */
+    bool *wanted;                 /* by hr_value: some backward step reads it, as floats */
     int32_t *norm_of;             /* by node: the norm that does this node's work too, or -1 */
     bool *absorbed;               /* by node: a later node does its work */
     struct hr_tape_record *records;
@@ -96,6 +98,17 @@ int32_t hr_tape_gradient(struct hr_tape_build *b, hr_value value, bool *add);
  * that compute it again, so it comes before the step's own blocks. */
 enum hr_status hr_tape_saved(struct hr_tape_build *b, hr_value value,
                              int32_t *block) HR_WARN_UNUSED;
+/* The same for steps that read 16 bits, too; *half tells whether they are. */
+enum hr_status hr_tape_saved_half(struct hr_tape_build *b, hr_value value, int32_t *block,
+                                  bool *half) HR_WARN_UNUSED;
+/* May a value be kept in 16 bits?  Not what is computed again, nor what is kept already. */
+bool hr_tape_may_pack(const struct hr_tape_build *b, hr_value value);
+/* The block of those bits, for the step that comes next to fill. */
+int32_t hr_tape_half_block(struct hr_tape_build *b, hr_value value);
+/* Appends the step that keeps a value so, if it may and backward wants it; and that which makes the
+ * floats of it, where hr_tape_saved finds them. */
+enum hr_status hr_tape_pack(struct hr_tape_build *b, hr_value value) HR_WARN_UNUSED;
+enum hr_status hr_tape_unpack(struct hr_tape_build *b, hr_value value) HR_WARN_UNUSED;
 size_t hr_tape_value_floats(const struct hr_tape *tape, const struct hr_tape_value *value);
 
 void *hr_tape_detail(struct hr_tape_build *b, const void *detail, size_t bytes);
@@ -106,6 +119,7 @@ enum hr_status hr_tape_record(struct hr_tape_build *b, const struct hr_node *nod
 const char *hr_tape_kernel_name(struct hr_tape_build *b, const char *job);
 
 float *hr_tape_at(const struct hr_tape_run *run, int32_t block); /* NULL for -1 */
+uint16_t *hr_tape_half_at(const struct hr_tape_run *run, int32_t block);
 /* Element i of a block, float or double as the tape is. */
 double hr_tape_get(const struct hr_tape_run *run, int32_t block, size_t i);
 void hr_tape_put(const struct hr_tape_run *run, int32_t block, size_t i, double value);

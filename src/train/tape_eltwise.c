@@ -12,6 +12,7 @@ struct sum_detail {
     struct hr_sum_call call; /* without n and pointers */
     hr_value in[HR_MAX_INPUTS];
     int32_t x[HR_MAX_INPUTS], dx[HR_MAX_INPUTS], y, dy;
+    int32_t y_back; /* y as backward finds it */
     bool add[HR_MAX_INPUTS];
 };
 
@@ -72,7 +73,7 @@ static void run_wide_sum_grad(const struct sum_detail *d, const struct hr_tape_r
         struct hr_wide_sum call = wide_of(d, run, i);
         if (d->dx[i] < 0)
             continue;
-        call.result = d->call.relu ? hr_tape_wide(run, d->y) : NULL;
+        call.result = d->call.relu ? hr_tape_wide(run, d->y_back) : NULL;
         call.dy = hr_tape_wide(run, d->dy);
         call.dx = hr_tape_wide(run, d->dx[i]);
         call.add = d->add[i];
@@ -113,7 +114,7 @@ static void run_sum_grad(const struct hr_tape_step *step, const struct hr_tape_r
                           .w = d->call.w,
                           .stride = d->call.stride,
                           .shift = d->call.shift[i],
-                          .y = d->call.relu ? hr_tape_at(run, d->y) : NULL,
+                          .y = d->call.relu ? hr_tape_at(run, d->y_back) : NULL,
                           .dy = hr_tape_at(run, d->dy),
                           .dx = hr_tape_at(run, d->dx[i]),
                           .add = d->add[i] },
@@ -126,9 +127,11 @@ static void run_sum_grad(const struct hr_tape_step *step, const struct hr_tape_r
 static enum hr_status back_sum(struct hr_tape_build *b, const struct hr_node *node, void *detail)
 {
     struct sum_detail *d = detail;
+    if (d->call.relu)
+        HR_TRY(hr_tape_saved(b, node->out, &d->y_back));
     d->dy = hr_tape_use(b, b->values[node->out].gradient);
     if (d->call.relu)
-        (void)hr_tape_use(b, d->y);
+        (void)hr_tape_use(b, d->y_back);
     for (size_t i = 0; i < d->call.term_count; i++)
         d->dx[i] = hr_tape_gradient(b, d->in[i], &d->add[i]);
     const struct hr_tape_value *x = &b->values[d->in[0]];

@@ -14,6 +14,8 @@ struct norm_detail {
     bool relu, dx_add, dresidual_add;
     int32_t x, y, residual, dy, dx, dresidual;
     int32_t x_back, y_back; /* as backward finds them */
+    int32_t keep_x, keep_y; /* 16 bits of them, or -1 */
+    bool x_half;            /* x, when it is made again, and x_back are 16 bits */
     int32_t partial, partial_back, state, state_back;
 };
 
@@ -81,6 +83,8 @@ static struct hr_norm_call back_call_of(const struct norm_detail *d, const struc
     return (struct hr_norm_call){ .pixels = run->n * d->pixels,
                                   .stride = d->stride,
                                   .x = hr_tape_at(run, d->x_back),
+                                  .x_half = d->x_half ? hr_tape_half_at(run, d->x_back) : NULL,
+                                  .half = run->tape->options.half,
                                   .mean = forward->one,
                                   .partial = hr_tape_at(run, d->partial_back),
                                   .y = hr_tape_at(run, d->y_back),
@@ -203,6 +207,9 @@ static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *
     p.call.scale = p.state.two;
     p.call.shift = p.state.three;
     p.call.residual = hr_tape_at(run, d->residual);
+    p.call.keep_x = hr_tape_half_at(run, d->keep_x);
+    p.call.keep_y = hr_tape_half_at(run, d->keep_y);
+    p.call.half = run->tape->options.half;
     const size_t blocks = hr_norm_blocks(p.call.pixels);
     if (run->tape->options.frozen) {
         running_statistics(d, run, &p.state);
@@ -221,6 +228,8 @@ static void run_norm_again(const struct hr_tape_step *step, const struct hr_tape
     struct pass p = { .kernels = &run->tape->options.kernels->train.norm,
                       .state = state_at(run, d->state, d->stride) };
     p.call = call_of(d, run, &p.state, -1);
+    p.call.x_half = d->x_half ? hr_tape_half_at(run, d->x) : NULL;
+    p.call.half = run->tape->options.half;
     p.call.scale = p.state.two;
     p.call.shift = p.state.three;
     hr_tape_ranges(run, apply_pixels, &p, p.call.pixels, 2 * d->stride);
@@ -299,7 +308,7 @@ static enum hr_status norm_again(struct hr_tape_build *b, hr_value value, void *
 {
     const struct made *m = detail;
     struct norm_detail again = m->detail;
-    HR_TRY(hr_tape_saved(b, m->from, &again.x));
+    HR_TRY(hr_tape_saved_half(b, m->from, &again.x, &again.x_half));
     (void)hr_tape_use(b, again.x);
     (void)hr_tape_use(b, again.state);
     again.y = hr_tape_block(b, hr_tape_value_floats(b->tape, &b->values[value]));
@@ -329,7 +338,7 @@ static enum hr_status back_norm(struct hr_tape_build *b, const struct hr_node *n
     struct made *m = detail;
     struct norm_detail *d = &m->detail;
     d->y_back = d->dresidual = -1;
-    HR_TRY(hr_tape_saved(b, m->from, &d->x_back));
+    HR_TRY(hr_tape_saved_half(b, m->from, &d->x_back, &d->x_half));
     if (d->relu)
         HR_TRY(hr_tape_saved(b, node->out, &d->y_back));
     d->dy = hr_tape_use(b, b->values[node->out].gradient);
@@ -371,12 +380,18 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
         .epsilon = (double)norm->attr.epsilon,
         .relu = last->op == HR_OP_RELU || last->attr.relu,
         .residual = -1,
+        .keep_x = -1,
+        .keep_y = -1,
     };
     struct norm_detail *d = &made.detail;
     d->x = hr_tape_use(b, x->block);
     if (made.beside != HR_NONE)
         d->residual = hr_tape_use(b, b->values[made.beside].block);
     d->y = hr_tape_result(b, last->out);
+    if (hr_tape_may_pack(b, made.from))
+        d->keep_x = hr_tape_half_block(b, made.from);
+    if (made.beside != HR_NONE && b->wanted[last->out] && hr_tape_may_pack(b, last->out))
+        d->keep_y = hr_tape_half_block(b, last->out);
     d->partial = hr_tape_block(b, partial_floats(b, d));
     d->state = hr_tape_block(b, STATE_FLOATS * d->stride);
     struct made *const m = hr_tape_detail(b, &made, sizeof made);

@@ -76,6 +76,7 @@ static enum hr_status set_up(struct timing *t)
                                           .pool = t->pool,
                                           .exact = o->exact,
                                           .recompute = o->recompute,
+                                          .half = o->half,
                                           .momentum = 0.9f };
     const enum hr_status status = hr_tape_create(&t->tape, graph, &tape);
     hr_graph_destroy(graph);

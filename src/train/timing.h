@@ -13,6 +13,7 @@ struct hr_timing_options {
     unsigned threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
     bool exact, recompute;
+    enum hr_half half;
     double seconds;       /* of timing, at least 3 steps; one more goes before */
     const char *pictures; /* a folder or list for the loader's time, or NULL */
 };

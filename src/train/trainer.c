@@ -45,10 +45,13 @@ static enum hr_status went_wrong(struct trainer *t, const struct hr_batch *batch
     const bool saved = hr_os_kind(r->state) == HR_OS_FILE;
     return hr_fail(HR_E_INTERNAL,
                    "epoch %llu, step %llu: the loss is %g and %s %s is not finite; "
-                   "the last good checkpoint is %s",
+                   "the last good checkpoint is %s%s",
                    (unsigned long long)r->at.epoch + 1, (unsigned long long)r->at.step + 1, loss,
                    layer ? "the result of layer" : "the gradient of", layer ? layer : param,
-                   saved ? r->state : "none");
+                   saved ? r->state : "none",
+                   r->options->half == HR_HALF_F16
+                       ? " (fp16 ends at 65504; bf16 has the range of float32)"
+                       : "");
 }
 
 /* Of a step of this epoch. */
@@ -59,6 +62,28 @@ static double rate_of(const struct hr_running *r, uint64_t step)
     return waits ? rate * r->at.plateau.rate / r->rate : rate;
 }
 
+/* Is the gradient of the step good?  Moves the loss scale.  HR_E_INTERNAL where it overflowed and
+ * leaving the step out will not help. */
+static enum hr_status judge_gradient(struct trainer *t, const struct hr_batch *batch, double loss,
+                                     struct hr_train_progress *p)
+{
+    struct hr_running *const r = &t->r;
+    const double scale = r->at.scaler.scale;
+    if (isfinite(p->norm)) {
+        hr_scaler_good(&r->at.scaler, &r->options->scaler);
+        return HR_OK;
+    }
+    if (!hr_scaler_overflow(&r->at.scaler, &r->options->scaler))
+        return went_wrong(t, batch, loss);
+    p->norm = INFINITY; /* or no number: one form of it */
+    hr_log(HR_LOG_INFO,
+           "epoch %llu, step %llu: the gradient overflowed at the loss scale %g: the step is left "
+           "out, the scale is now %g",
+           (unsigned long long)r->at.epoch + 1, (unsigned long long)r->at.step + 1, scale,
+           r->at.scaler.scale);
+    return HR_OK;
+}
+
 /* The batches of one step, and its gradient. */
 static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
 {
@@ -67,6 +92,7 @@ static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
     const size_t batches = left < r->options->accumulate ? left : r->options->accumulate;
     struct hr_batch batch = { 0 };
     double loss = 0.0;
+    r->gradient.loss_scale = r->at.scaler.scale;
     hr_gradient_begin(&r->gradient, batches);
     for (size_t i = 0; i < batches; i++) {
         const uint64_t start_ns = hr_os_now_ns();
@@ -84,7 +110,7 @@ static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
         return HR_OK;
     hr_gradient_end(&r->gradient);
     p->norm = hr_optim_norm(r->optim, r->gradient.values, r->pool);
-    return isfinite(p->norm) ? HR_OK : went_wrong(t, &batch, loss);
+    return judge_gradient(t, &batch, loss, p);
 }
 
 static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
@@ -95,9 +121,10 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
     p->step_loss =
         (t->tally.loss - before.loss) / fmax(1.0, (double)(t->tally.pictures - before.pictures));
     p->rate = rate_of(r, r->at.step);
-    if (p->step_pictures > 0)
+    const bool good = isfinite(p->norm);
+    if (p->step_pictures > 0 && good)
         hr_optim_step(r->optim, r->params, r->gradient.values, p->norm, p->rate, r->pool);
-    if (r->average)
+    if (r->average && good)
         hr_vector_average(r->average, r->params, hr_tape_floats(r->tape), r->options->average,
                           r->pool);
     r->at.step++;
@@ -132,6 +159,8 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
     p->several = r->train.several != NULL;
     p->data_hash = r->data_hash;
     p->best_top1 = r->at.best;
+    p->loss_scale = r->at.scaler.scale;
+    p->skipped = r->at.scaler.skipped;
 }
 
 static bool tell(const struct trainer *t, const struct hr_train_progress *p)
@@ -314,11 +343,15 @@ static bool is_over(const struct hr_running *r)
 /* How much there is to do, and the memory that it takes. */
 static void say_what(const struct hr_running *r)
 {
+    static const char *const kept[] = {
+        [HR_HALF_NONE] = "", [HR_HALF_BF16] = " in bf16", [HR_HALF_F16] = " in fp16"
+    };
     hr_log(HR_LOG_INFO,
-           "%zu pictures, %zu steps an epoch; %.2f GB of activations%s, %.2f GB of weights, "
+           "%zu pictures, %zu steps an epoch; %.2f GB of activations%s%s, %.2f GB of weights, "
            "gradients and states",
            r->train.paths.count, r->steps, (double)hr_tape_arena_bytes(r->tape) / 1e9,
-           r->options->recompute ? " (recomputed)" : "", (double)hr_running_state_bytes(r) / 1e9);
+           kept[r->options->half], r->options->recompute ? ", recomputed" : "",
+           (double)hr_running_state_bytes(r) / 1e9);
 }
 
 static void say_why(const struct hr_running *r, bool at_once)

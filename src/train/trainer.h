@@ -9,6 +9,7 @@
 #include "train/factors.h"
 #include "train/loss.h"
 #include "train/optim.h"
+#include "train/scaler.h"
 #include "train/schedule.h"
 
 struct hr_train_options {
@@ -51,6 +52,8 @@ struct hr_train_options {
     uint64_t save_steps; /* steps between two checkpoints within an epoch; 0: none */
     bool events;         /* write TensorBoard's event files */
     bool recompute;      /* the tape's */
+    enum hr_half half;   /* the tape's */
+    struct hr_scaler_options scaler;
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
 };
@@ -75,6 +78,8 @@ struct hr_train_progress {
     const char *data_hash;   /* hr_running's; valid during the call */
     int classes;
     size_t arena_bytes, state_bytes, pictures; /* memory; pictures of an epoch */
+    double loss_scale;
+    size_t skipped;       /* steps of the run that were left out because the gradient overflowed */
     size_t bad, left_out; /* hr_loader_counts of the training pictures; bad: of validation too */
 };
 /* After every step, and after every epoch once its checkpoint is written.  False stops. */

@@ -15,6 +15,7 @@
 
 #define TOLERANCE_WIDE 2e-6
 #define TOLERANCE      2e-4 /* of a parameter's largest difference quotient; float32 reaches 2e-5 */
+#define HALF_UNITS     1.0  /* see check_half */
 #define STEP           1e-6 /* of the differences: larger crosses ReLUs, smaller loses digits */
 #define SAMPLES        24   /* elements of each parameter */
 
@@ -230,10 +231,11 @@ static double quotient(const struct trial *t, double *at)
 
 struct gradients {
     struct hr_tape *tape;
-    float *flat, *dx;
+    float *flat, *dx, *y;
 };
 
-enum { WIDE = 1, AGAIN = 2, FAST = 4 }; /* in double; recomputing; any kernel */
+/* In double; recomputing; any kernel; activations in 16 bits. */
+enum { WIDE = 1, AGAIN = 2, FAST = 4, BF16 = 8, F16 = 16 };
 
 static void compute(struct gradients *g, const struct net *net, const struct trial *t,
                     const struct hr_kernels *kernels, struct hr_pool *pool, int how)
@@ -244,6 +246,9 @@ static void compute(struct gradients *g, const struct net *net, const struct tri
                                              .exact = !(how & FAST),
                                              .wide = how & WIDE,
                                              .recompute = how & AGAIN,
+                                             .half = how & BF16  ? HR_HALF_BF16
+                                                     : how & F16 ? HR_HALF_F16
+                                                                 : HR_HALF_NONE,
                                              .input_gradient = true,
                                              .momentum = 0.9f };
     if (hr_tape_create(&g->tape, graph, &options) != HR_OK) {
@@ -253,7 +258,8 @@ static void compute(struct gradients *g, const struct net *net, const struct tri
     hr_graph_destroy(graph);
     const size_t floats = hr_tape_floats(g->tape);
     float *params = allocate(floats, sizeof *params), *x = allocate(t->x_count, sizeof *x);
-    float *y = allocate(t->y_count, sizeof *y), *dy = allocate(t->y_count, sizeof *dy);
+    float *dy = allocate(t->y_count, sizeof *dy);
+    g->y = allocate(t->y_count, sizeof *g->y);
     g->flat = allocate(floats, sizeof *g->flat);
     g->dx = allocate(t->x_count, sizeof *g->dx);
     for (size_t i = 0; i < hr_tape_param_count(g->tape); i++) {
@@ -266,12 +272,11 @@ static void compute(struct gradients *g, const struct net *net, const struct tri
     for (size_t i = 0; i < t->y_count; i++)
         dy[i] = (float)t->weigh[i];
     for (int round = 0; round < 2; round++) { /* nothing is left over from a run before */
-        hr_tape_forward(g->tape, params, (size_t)net->n, x, y);
+        hr_tape_forward(g->tape, params, (size_t)net->n, x, g->y);
         hr_tape_backward(g->tape, params, dy, g->flat, g->dx);
     }
     free(params);
     free(x);
-    free(y);
     free(dy);
 }
 
@@ -280,6 +285,7 @@ static void gradients_end(struct gradients *g)
     hr_tape_destroy(g->tape);
     free(g->flat);
     free(g->dx);
+    free(g->y);
 }
 
 /* Worst difference over the largest quotient, of at most SAMPLES elements. */
@@ -309,6 +315,48 @@ static double worst_beside(const struct gradients *g, const struct gradients *ot
         worst = fmax(worst, difference / largest);
     }
     return worst;
+}
+
+/* Length of the difference of all gradients over theirs. */
+static double distance(const struct gradients *g, const struct gradients *other)
+{
+    double difference = 0.0, length = 0.0;
+    for (size_t i = 0; i < hr_tape_floats(g->tape); i++) {
+        const double d = (double)g->flat[i] - (double)other->flat[i];
+        difference += d * d;
+        length += (double)g->flat[i] * (double)g->flat[i];
+    }
+    return sqrt(difference / length);
+}
+
+/* Activations that wait in 16 bits change nothing of forward.  Gradients are sums of products with
+ * what is kept, each off by `unit` of it at most, and errors of many terms cancel more than they
+ * add up; ReLUs let the same values pass.  So all gradients together are off by less than `unit` of
+ * their length; 0.5 is the most that is seen.
+ */
+static int check_half(const struct net *net, const struct hr_kernels *kernels, struct hr_pool *pool,
+                      const struct gradients *full, int half)
+{
+    struct trial t = trial_of(net);
+    struct gradients g = { 0 }, threaded = { 0 };
+    const double unit = half == BF16 ? 0x1p-8 : 0x1p-11;
+    int failed = 0;
+    compute(&g, net, &t, kernels, NULL, half);
+    compute(&threaded, net, &t, kernels, pool, half);
+    const double away = distance(full, &g) / unit;
+    if (memcmp(full->y, g.y, t.y_count * sizeof *g.y) != 0)
+        failed = printf("FAILED %s [%s]: 16 bits change forward\n", net->name, kernels->isa);
+    if (memcmp(g.flat, threaded.flat, hr_tape_floats(g.tape) * sizeof *g.flat) != 0)
+        failed = printf("FAILED %s [%s]: threads change 16 bits\n", net->name, kernels->isa);
+    if (!(away <= HALF_UNITS) || (net->h * net->w > 1 && away < 0.01))
+        failed =
+            printf("FAILED %s [%s]: 16 bits differ by %.2f units\n", net->name, kernels->isa, away);
+    printf("%-22s %-9s %s: %.2f units\n", net->name, kernels->isa, half == BF16 ? "bf16" : "fp16",
+           away);
+    gradients_end(&g);
+    gradients_end(&threaded);
+    trial_end(&t);
+    return failed != 0;
 }
 
 static int check_net(const struct net *net, const struct hr_kernels *kernels, struct hr_pool *pool,
@@ -341,6 +389,9 @@ static int check_net(const struct net *net, const struct hr_kernels *kernels, st
     if (!(error <= tolerance))
         failed = printf("FAILED %s [%s]: the picture differs by %.2e\n", net->name, how, error);
     printf("%-22s %-9s parameters %.1e, picture %.1e\n", net->name, how, worst, error);
+    if (!wide)
+        failed |=
+            check_half(net, kernels, pool, &g, BF16) | check_half(net, kernels, pool, &g, F16);
     gradients_end(&g);
     gradients_end(&threaded);
     gradients_end(&fast);

@@ -263,12 +263,82 @@ static void check_pack(struct check *check, const struct hr_train_pack *pack, si
     }
 }
 
+/* ---- 16 bits ---- */
+
+/* Floats around every value of both formats, ties, largest and smallest, infinities and NaN. */
+static float special(size_t i, uint32_t *seed)
+{
+    static const uint32_t bits[] = {
+        0x00000000, 0x00000001, 0x007fffff, 0x00800000, 0x33000000, 0x33000001, 0x33800000,
+        0x387fffff, 0x38800000, 0x3f800000, 0x3f801000, 0x3f808000, 0x3f818000, 0x477fdfff,
+        0x477fe000, 0x477fefff, 0x477ff000, 0x477fffff, 0x7f7f7fff, 0x7f7f8000, 0x7f7fffff,
+        0x7f800000, 0x7f800001, 0x7f80ffff, 0x7f812345, 0x7fa00000, 0x7fc00000, 0x7fffffff,
+    };
+    const uint32_t any = check_random(seed, 65536) << 16 | check_random(seed, 65536);
+    const uint32_t sign = i & 1 ? 0x80000000 : 0;
+    const uint32_t near =
+        (any & 0xffff0000) | (uint32_t[]){ 0x7fff, 0x8000, 0x8001, 0x1000 }[any & 3];
+    const uint32_t all[] = { any, near, bits[any % HR_COUNT(bits)] | sign };
+    float f;
+    memcpy(&f, &all[i % 3], sizeof f);
+    return f;
+}
+
+#define HALVES 200 /* at most, of a case */
+
+static void check_half_case(struct check *check, const struct hr_half_kernels *ref,
+                            const struct hr_half_kernels *fn, enum hr_half half, size_t count,
+                            uint32_t *seed)
+{
+    float from[HALVES] = { 0.0f }, want[HALVES + 1], got[HALVES + 1];
+    uint16_t bits[HALVES + 1], again[HALVES + 1];
+    for (size_t i = 0; i < count; i++)
+        from[i] = special(i, seed);
+    bits[count] = again[count] = 0xbeef;
+    want[count] = got[count] = 1234.5f;
+    ref->pack(bits, from, count, half);
+    fn->pack(again, from, count, half);
+    bool same = memcmp(bits, again, (count + 1) * sizeof *bits) == 0;
+    for (size_t i = 0; i < count; i++)
+        bits[i] = (uint16_t)check_random(seed, 65536);
+    ref->unpack(want, bits, count, half);
+    fn->unpack(got, bits, count, half);
+    for (size_t i = 0; i <= count; i++)
+        same = same && check_same(want[i], got[i]);
+    check->ran++;
+    if (!same)
+        report(check, "half", (size_t[4]){ count, (size_t)half, 0, 0 });
+}
+
+static void check_half(struct check *check, const struct hr_half_kernels *ref,
+                       const struct hr_half_kernels *fn)
+{
+    uint32_t seed = 29;
+    for (size_t i = 0; i < (check->slow ? 400 : 4000); i++)
+        check_half_case(check, ref, fn, i & 1 ? HR_HALF_F16 : HR_HALF_BF16, i % HALVES, &seed);
+}
+
 /* ---- Batch normalisation ---- */
 
 struct norm_case {
     size_t pixels, c, stride;
     bool relu, residual, dx_add, dresidual_add;
+    enum hr_half half;
+    bool from_half, keep_y; /* else x is kept */
 };
+
+/* Maps in 16 bits lie in buffers of floats, of which they use half. */
+static void set_halves(struct hr_norm_call *call, const struct norm_case *n, uint16_t *x,
+                       uint16_t *kept)
+{
+    call->half = n->half;
+    if (n->half && n->from_half)
+        call->x_half = x;
+    else if (n->half && n->keep_y)
+        call->keep_y = kept;
+    else if (n->half)
+        call->keep_x = kept;
+}
 
 /* Both passes of one rung into one side of the twins. */
 static void run_norm(const struct hr_norm_kernels *k, struct hr_norm_call *call, size_t cut)
@@ -289,10 +359,12 @@ static void check_norm_case(struct check *check, const struct hr_norm_kernels *r
                             const struct hr_norm_kernels *fn, const struct norm_case *n,
                             uint32_t *seed)
 {
-    enum { X, RESIDUAL, Y, DY, DX, DRESIDUAL, MAPS };
+    enum { X, RESIDUAL, Y, DY, DX, DRESIDUAL, X_HALF, KEPT, MAPS };
     enum { MEAN, SCALE, SHIFT, A, B, C, ROWS };
     const enum check_fill fill = some_fill(seed);
     struct twin maps[MAPS], rows[ROWS];
+    struct hr_half_kernels ref_half;
+    hr_half_ref(&ref_half);
     for (int i = 0; i < MAPS; i++)
         maps[i] = twin_of(n->pixels, n->c, n->stride, fill, seed);
     for (int i = 0; i < ROWS; i++)
@@ -323,6 +395,9 @@ static void check_norm_case(struct check *check, const struct hr_norm_kernels *r
                                      .dresidual = n->residual ? map[DRESIDUAL] : NULL,
                                      .dx_add = n->dx_add,
                                      .dresidual_add = n->dresidual_add };
+        if (n->half)
+            ref_half.pack((uint16_t *)(void *)map[X_HALF], map[X], n->pixels * n->stride, n->half);
+        set_halves(&call, n, (uint16_t *)(void *)map[X_HALF], (uint16_t *)(void *)map[KEPT]);
         run_norm(side ? fn : ref, &call,
                  side ? check_random(seed, (uint32_t)n->pixels + 1) : n->pixels);
     }
@@ -333,21 +408,25 @@ static void check_norm_case(struct check *check, const struct hr_norm_kernels *r
         same = twin_end(&rows[i]) && same;
     check->ran++;
     if (!same)
-        report(check, "norm",
-               (size_t[4]){ n->pixels, n->c, n->relu, n->residual + 2u * n->dx_add });
+        report(
+            check, "norm",
+            (size_t[4]){ n->pixels, n->c, n->relu, n->residual + 2u * n->dx_add + 4u * n->half });
 }
 
 static void check_norm(struct check *check, const struct hr_norm_kernels *ref,
                        const struct hr_norm_kernels *fn, size_t vector)
 {
     uint32_t seed = 12;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 300; i++) {
         struct norm_case n = { .pixels = 1 + check_random(&seed, i % 3 ? 200 : 3),
                                .c = 1 + check_random(&seed, i % 4 ? 40 : 150),
                                .relu = check_random(&seed, 2),
                                .residual = check_random(&seed, 2),
                                .dx_add = check_random(&seed, 2),
-                               .dresidual_add = check_random(&seed, 2) };
+                               .dresidual_add = check_random(&seed, 2),
+                               .half = (enum hr_half)check_random(&seed, 3),
+                               .from_half = check_random(&seed, 2),
+                               .keep_y = check_random(&seed, 2) };
         n.stride = (n.c + vector - 1) / vector * vector;
         check_norm_case(check, ref, fn, &n, &seed);
     }
@@ -461,6 +540,7 @@ void check_train(struct check *check, const struct hr_kernels *base, const struc
         check_dgrad(check, own->train.dgrad[i], vector);
     for (size_t i = base->train.pack_count; i < own->train.pack_count; i++)
         check_pack(check, &own->train.packs[i], vector);
+    check_half(check, &base->train.half, &own->train.half);
     check_norm(check, &base->train.norm, &own->train.norm, vector);
     check_sum_grad(check, base->train.eltwise.sum, own->train.eltwise.sum, vector);
     check_shuffle(check, base->train.eltwise.shuffle, own->train.eltwise.shuffle, vector);

@@ -217,8 +217,8 @@ static void test_keys_that_are_refused(void **state)
     check_config("Global: {}", "Global.x.y=1", false, "f.yaml:1: the key 'Global.x' is not known");
     check_config("Global: 3", NULL, false,
                  "f.yaml:1: Global has keys below it, not a single value");
-    check_config("AMP: {use_amp: True}", NULL, false,
-                 "f.yaml:1: AMP.use_amp can only be False|None here");
+    check_config("AMP: {use_amp: 3}", NULL, false, "f.yaml:1: AMP.use_amp is True or False");
+    check_config("AMP: {scale_loss: big}", NULL, false, "f.yaml:1: AMP.scale_loss is a number");
     check_config("Global: {}", "epochs", false, "-o epochs: Key.Sub=Value is wanted");
     check_config("Metric: {Train: [{TopkAcc: {topk: 1}}]}", "Metric.Train.1.TopkAcc.topk=2", false,
                  "-o Metric.Train.1.TopkAcc.topk=2: '1' is no place in a list of 1 (from 0)");

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/float16.h"
 #include "base/mem.h"
 #include "plan/pack.h"
 

@@ -44,6 +44,22 @@ static void recomputing_takes_less_memory(void **state)
     assert_true(again.parts_ms[HR_TAPE_CONV_AGAIN] > 0.0);
 }
 
+static void halves_take_less_memory(void **state)
+{
+    struct hr_timing_options options = small;
+    struct hr_timing whole, half, least;
+    (void)state;
+    options.size = 64;
+    options.batch = 8;
+    assert_int_equal(hr_time_training(&whole, &options), HR_OK);
+    options.half = HR_HALF_BF16;
+    assert_int_equal(hr_time_training(&half, &options), HR_OK);
+    options.recompute = true;
+    assert_int_equal(hr_time_training(&least, &options), HR_OK);
+    assert_true(half.activation_bytes < whole.activation_bytes);
+    assert_true(least.activation_bytes < half.activation_bytes);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     struct hr_timing_options options = small;
@@ -64,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_make_up_the_step),
         cmocka_unit_test(recomputing_takes_less_memory),
+        cmocka_unit_test(halves_take_less_memory),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

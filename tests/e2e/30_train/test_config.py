@@ -114,7 +114,9 @@ def test_a_run_by_file_is_the_run_by_flags(data, tmp_path):
     ("Global.epochs=many", 3, "'many' is no --epochs: a whole number from 1 to 1000000 is wanted"),
     ("Global.epochs=__import__('os').abort()", 3, "is no --epochs"),
     ("DataLoader.Train.dataset.transform_ops.9.X=1", 2, "'9' is no place in a list of 4"),
-    ("AMP.use_amp=True", 3, "AMP.use_amp can only be False"),
+    ("AMP.use_amp=Perhaps", 3, "AMP.use_amp is True or False"),
+    ("AMP.level=O3", 3, "AMP.level can only be O1 or O2"),
+    ("AMP.scale_los=3", 3, "AMP has no 'scale_los': did you mean 'scale_loss'?"),
     ("Loss.Train.0={'CELos': None}", 3, "the loss 'CELos' is not known"),
     ("Optimizer.lr.name=Piecewize", 3, "did you mean 'Piecewise'?"),
 ])
@@ -122,6 +124,30 @@ def test_settings_that_are_refused(setting, code, message):
     result = run("train", "-c", FILE, "-o", setting, "--print-config")
     assert message in result.stderr and result.returncode == code, result.stderr
     assert f"-o {setting}" in result.stderr and result.stderr.count("\n") <= 2
+
+
+@pytest.mark.parametrize("settings, precision, scale, notice", [
+    (["use_amp=False"], "fp32", "-", ""),
+    (["use_amp=True"], "fp16", "dynamic:scale=128.0", ""),
+    (["use_amp=True", "use_dynamic_loss_scaling=False", "scale_loss=1024"], "fp16",
+     "fixed:scale=1024", ""),
+    (["use_amp=True", "level=O2"], "fp16", "dynamic:scale=128.0",
+     "AMP.level O2: weights and evaluation stay in fp32"),
+])
+def test_mixed_precision_of_a_file(settings, precision, scale, notice):
+    values, notices = shown("train", "-c", FILE, *[word for s in settings
+                                                   for word in ("-o", f"AMP.{s}")])
+    assert values["precision"][0] == precision and values["loss-scale"][0] == scale
+    assert notice in notices
+
+
+def test_a_section_without_use_amp_is_on(tmp_path):
+    """As PaddleClas has it, where the key is younger than the section."""
+    path = tmp_path / "f.yaml"
+    path.write_text(re.sub("(?m)^  use_amp: .*\n", "", FILE.read_text()))
+    assert shown("train", "-c", path)[0]["precision"][0] == "fp16"
+    path.write_text(re.sub("(?ms)^AMP:.*?\n\n", "AMP:\n  scale_loss: 2.0\n\n", FILE.read_text()))
+    assert shown("train", "-c", path)[0]["loss-scale"][0] == "fixed:scale=2.0"
 
 
 def test_files_that_are_refused(tmp_path):
