@@ -595,6 +595,12 @@ struct hrnet_train_options {
      * (scale, every, grow, shrink), which leave steps out whose gradient overflows; NULL: dynamic
      * with fp16, else none. */
     const char *loss_scale;
+    /** Of processes that were started together, by mpirun; `batch` is of each: */
+    int sync_batch_norm; /**< nonzero: norms use the statistics of all their pictures */
+    double lost_seconds; /**< without an answer that end the run; 0: 1800 */
+    /** Asked often, with the context of the callback: nonzero stops all of them after the step,
+     * with a checkpoint at once, since one may be gone and the step never end; NULL: never */
+    int (*stop)(void *context);
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */
@@ -635,6 +641,10 @@ typedef int hrnet_train_fn(void *context, const struct hrnet_train_progress *pro
  * folder, with averaged weights average.safetensors and best-average.safetensors, and epoch-N of
  * both kinds that are kept, each whole or not at all; steps.csv and epochs.csv grow.  Same options,
  * same bits, for any number of threads, and for a run that was stopped and resumed.
+ *
+ * Processes that mpirun started together, in a build with MPI, each train on their part of every
+ * batch and end with the same weights.  The callback is the first process's; where all fail, the
+ * others' hrnet_last_error() is "".
  * @return HRNET_E_CANCELLED when the callback (which may be NULL) stopped it, with a checkpoint of
  *         the last step; HRNET_E_INTERNAL naming epoch, step and layer when a value became infinite
  *         or no number

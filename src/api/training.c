@@ -99,6 +99,9 @@ static enum hr_status check_ranges(const struct hrnet_train_options *o)
                        "rate_batch %g are counts, accumulate from 1",
                        o->accumulate, o->keep, o->patience, o->save_steps, o->test_size,
                        o->rate_batch);
+    if (!(o->lost_seconds >= 0.0))
+        return hr_fail(HR_E_ARGUMENT, "lost_seconds is %g: it must not be negative",
+                       o->lost_seconds);
     if (!(o->l1 >= 0.0) || !(o->l2 >= 0.0) || !(o->clip_norm >= 0.0))
         return hr_fail(HR_E_ARGUMENT, "l1 %g, l2 %g and clip_norm %g must not be negative", o->l1,
                        o->l2, o->clip_norm);
@@ -139,7 +142,14 @@ static enum hr_status choose_precision(struct hr_train_options *inner,
 struct outer {
     hrnet_train_fn *fn;
     void *context;
+    int (*stop)(void *context);
 };
+
+static bool wants_stop(void *context)
+{
+    const struct outer *outer = context;
+    return outer->stop && outer->stop(outer->context) != 0;
+}
 
 static bool observe(void *context, const struct hr_train_progress *p)
 {
@@ -230,6 +240,9 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .recompute = o->recompute != 0,
         .threads = o->threads,
         .loader_threads = o->loader_threads,
+        .sync_norms = o->sync_batch_norm != 0,
+        .lost_seconds = o->lost_seconds,
+        .stop = wants_stop,
     };
 }
 
@@ -239,7 +252,6 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
     struct hrnet_train_options o;
     struct names no_decay = { 0 };
     struct hr_recipe recipe;
-    struct outer outer = { fn, context };
     if (!options)
         return hr_api_missing_argument(__func__);
     hrnet_train_options_init(&o, sizeof o);
@@ -247,6 +259,7 @@ hrnet_status hrnet_train(const struct hrnet_train_options *options, hrnet_train_
     if (status == HR_OK)
         status = check_ranges(&o);
     struct hr_train_options inner = inner_of(&o);
+    struct outer outer = { fn, context, o.stop };
     if (status == HR_OK && o.recipe) {
         status = hr_api_recipe_checked(&recipe, o.recipe);
         inner.recipe = &recipe;

@@ -2,6 +2,7 @@
  * hrnet train: a network from a folder of pictures. */
 #include <string.h>
 
+#include "base/launch.h"
 #include "base/text.h"
 #include "cli/cache.h"
 #include "cli/commands.h"
@@ -102,6 +103,10 @@ static const struct hr_flag flags[] = {
     { "seed", 0, HR_FLAG_COUNT, "N", "0", 0, INT64_MAX, "of everything random" },
     { "threads", 't', HR_FLAG_COUNT, "N", "0", 0, 1024, "of the computation; 0: all CPUs" },
     { "loaders", 0, HR_FLAG_COUNT, "N", "0", 0, 1024, "threads that load pictures; 0: all CPUs" },
+    { "sync-batch-norm", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "under mpirun: norms use the statistics of all processes' pictures" },
+    { "lost-after", 0, HR_FLAG_REAL, "SECONDS", "1800", 0, 0,
+      "under mpirun: without an answer of a process that end the run" },
     { "cpu", 0, HR_FLAG_CHOICE, "baseline|avx2|avx512", NULL, 0, 0, "use at most this" },
     { "tensorboard", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
       "write event files into the folder, for TensorBoard" },
@@ -143,6 +148,12 @@ static int observe(void *context, const struct hrnet_train_progress *p)
     hr_train_log_epoch(&run->log, p);
     if (hr_run_folder_curves(run->log.folder) != HRNET_OK)
         fprintf(stderr, "hrnet: %s\n", hrnet_last_error());
+    return hr_interrupted();
+}
+
+static int wants_stop(void *context)
+{
+    (void)context;
     return hr_interrupted();
 }
 
@@ -205,6 +216,9 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.precision = hr_arg_text(args, "precision");
     o.loss_scale = hr_arg_text(args, "loss-scale");
     o.recompute = hr_arg_switch(args, "recompute");
+    o.sync_batch_norm = hr_arg_switch(args, "sync-batch-norm");
+    o.lost_seconds = hr_arg_real(args, "lost-after");
+    o.stop = wants_stop;
     return o;
 }
 
@@ -242,8 +256,13 @@ static int run_training(const struct hrnet_train_options *o, const struct hr_arg
     run.log.paddle = strcmp(hr_arg_text(args, "log-format"), "paddle") == 0;
     run.log.every = (uint64_t)hr_arg_count(args, "log-every");
     run.log.rate_name = hr_train_log_rate_name(o->schedule, o->warmup_epochs > 0.0);
+    const bool first = hr_launch_get().rank == 0; /* of several: it alone speaks of the run */
     hr_interrupt_watch();
-    hr_progress_start(&run.log.progress, hr_arg_text(args, "progress"), "train", "steps");
+    hr_terminate_watch();
+    if (!first)
+        hrnet_set_log(NULL, NULL);
+    hr_progress_start(&run.log.progress, first ? hr_arg_text(args, "progress") : "none", "train",
+                      "steps");
     const hrnet_status status = hrnet_train(o, observe, &run);
     hr_train_log_close(&run.log);
     if (run.last.skipped > 0)
@@ -252,6 +271,8 @@ static int run_training(const struct hrnet_train_options *o, const struct hr_arg
     if (run.last.bad > 0)
         fprintf(stderr, "hrnet: %llu of %llu pictures were bad and left out\n",
                 (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures);
+    if (status != HRNET_OK && !first && *hrnet_last_error() == '\0')
+        return hrnet_status_exit_code(status); /* the first process says why */
     return status == HRNET_OK ? 0 : hr_report((int)status);
 }
 
@@ -289,6 +310,7 @@ const struct hr_command hr_command_train = {
         "hrnet train flowers/train --val flowers/val -o run --weights w18.pdparams --lr 0.01\n"
         "hrnet train train_list.txt --root images -o run --epochs 120 --schedule step\n"
         "hrnet train flowers/train --val flowers/val -o run --resume  # after an interruption\n"
+        "mpirun -n 4 hrnet train flowers/train --val flowers/val -o run -b 32  # 128 a step\n"
         "hrnet train pictures.txt -o run -a HRNet_W18_C --teacher HRNet_W48_C_ssld   # "
         "distillation",
     .groups = groups,

@@ -117,14 +117,18 @@ static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int number)
 {
-    (void)number;
     interrupted = 1;
-    signal(SIGINT, SIG_DFL);
+    signal(number, SIG_DFL);
 }
 
 void hr_interrupt_watch(void)
 {
     signal(SIGINT, on_interrupt);
+}
+
+void hr_terminate_watch(void)
+{
+    signal(SIGTERM, on_interrupt);
 }
 
 bool hr_interrupted(void)

@@ -28,6 +28,7 @@ void hr_progress_end(struct hr_progress *p);
 /* From now on the first Ctrl-C only sets what hr_interrupted() says, for the work to end in order;
  * the second one ends the program at once. */
 void hr_interrupt_watch(void);
+void hr_terminate_watch(void); /* the same of SIGTERM, which launchers of several processes send */
 bool hr_interrupted(void);
 
 #endif

@@ -92,6 +92,8 @@ static enum hr_status fill(struct hr_store *store, const struct hr_checkpoint *c
     for (size_t i = 0; i < HR_COUNT(fields); i++)
         HR_TRY(add_number(store, fields[i].key, (const char *)c + fields[i].offset));
     HR_TRY(add_number(store, "steps", &steps));
+    if (c->ranks > 1)
+        HR_TRY(add_number(store, "ranks", &c->ranks));
     return hr_store_set_meta(store, "run", what);
 }
 
@@ -146,6 +148,9 @@ static enum hr_status take(struct hr_checkpoint *c, const struct hr_store *store
     if (!(c->scaler.scale >= 1.0 && isfinite(c->scaler.scale)))
         return hr_fail(HR_E_FORMAT, "%s: the loss scale is %g", path, c->scaler.scale);
     HR_TRY(take_number(store, "steps", path, true, &steps));
+    c->ranks = 1;
+    if (hr_store_meta(store, "ranks"))
+        HR_TRY(take_number(store, "ranks", path, true, &c->ranks));
     HR_TRY(take_vector(store, "parameters", path, v->tape, v->params));
     if (v->average)
         HR_TRY(take_vector(store, "average", path, v->tape, v->average));

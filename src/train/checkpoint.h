@@ -25,6 +25,7 @@ struct hr_checkpoint {
     double loss; /* of the epoch that is not done: sum over its pictures, and counts of them */
     uint64_t pictures, top1, top5, unlabelled;
     struct hr_scaler scaler;
+    uint64_t ranks; /* processes of the run; 0 counts as 1 */
 };
 /* The vectors that go with it. */
 struct hr_checkpoint_vectors {

@@ -32,24 +32,30 @@ static enum hr_status open_data(struct hr_dataset *set, const struct hr_model *m
     return status;
 }
 
+enum hr_status hr_evaluation_add(struct hr_evaluation *e, const float *logits,
+                                 const struct hr_batch *batch)
+{
+    const struct hr_loss loss = { .kind =
+                                      e->several ? HR_LOSS_MULTI_LABEL : HR_LOSS_CROSS_ENTROPY };
+    const struct hr_loss_batch b = { .n = batch->n,
+                                     .classes = e->classes,
+                                     .logits = logits,
+                                     .labels = batch->labels,
+                                     .targets = batch->targets };
+    return hr_evaluation_count(e, logits, batch, hr_loss_value(&loss, &b, NULL, 1.0));
+}
+
 enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *session,
                                  struct hr_loader *loader, float *logits,
                                  const struct hr_evaluate_options *options, size_t all)
 {
-    const struct hr_loss loss = { .kind =
-                                      e->several ? HR_LOSS_MULTI_LABEL : HR_LOSS_CROSS_ENTROPY };
     struct hr_batch batch;
     for (hr_loader_start(loader, 0, 0);;) {
         HR_TRY(hr_loader_next(loader, &batch));
         if (batch.n == 0)
             break;
         hr_session_run(session, batch.x, batch.n, logits);
-        const struct hr_loss_batch b = { .n = batch.n,
-                                         .classes = e->classes,
-                                         .logits = logits,
-                                         .labels = batch.labels,
-                                         .targets = batch.targets };
-        HR_TRY(hr_evaluation_count(e, logits, &batch, hr_loss_value(&loss, &b, NULL, 1.0)));
+        HR_TRY(hr_evaluation_add(e, logits, &batch));
         if (options && options->observer && !options->observer(options->context, e->pictures, all))
             return hr_fail(HR_E_CANCELLED, "stopped after %zu of %zu pictures", e->pictures, all);
     }

@@ -20,6 +20,10 @@ struct hr_evaluate_options {
     void *context;
 };
 
+/* Counts one batch by its logits. */
+enum hr_status hr_evaluation_add(struct hr_evaluation *e, const float *logits,
+                                 const struct hr_batch *batch) HR_WARN_UNUSED;
+
 /* Counts an epoch of the loader through the session; logits [batch][classes] is scratch.  Uses the
  * observer of the options, which may be NULL, and `all` for it. */
 enum hr_status hr_evaluation_run(struct hr_evaluation *e, struct hr_session *session,

@@ -35,8 +35,9 @@ struct hr_loader {
     struct hr_loader_options options;
     size_t *order;
     size_t sample_floats, batches;
-    bool soft;   /* there are targets */
-    bool *known; /* [pictures]: is bad, and was told; the caller's */
+    size_t count; /* samples of an epoch that are made here */
+    bool soft;    /* there are targets */
+    bool *known;  /* [pictures]: is bad, and was told; the caller's */
     struct hr_loader_counts counts;
     enum hr_status started_well; /* the epoch has an order */
     struct slot slots[RING];
@@ -50,10 +51,18 @@ struct hr_loader {
     bool quit;
 };
 
+/* Where this loader's share of a batch begins in the order of all, and where the next one's does.
+ */
+static size_t first_of(const struct hr_loader *l, size_t batch, size_t share)
+{
+    const size_t all = l->options.batch * l->options.shares;
+    const size_t left = l->options.set->paths.count - batch * all;
+    return batch * all + (left < all ? left : all) * share / l->options.shares;
+}
+
 static size_t batch_size(const struct hr_loader *l, size_t batch)
 {
-    const size_t left = l->options.set->paths.count - batch * l->options.batch;
-    return left < l->options.batch ? left : l->options.batch;
+    return first_of(l, batch, l->options.share + 1) - first_of(l, batch, l->options.share);
 }
 
 /* Streams of samples (use 2) and batches (use 4) leave room for those of the shuffling. */
@@ -88,7 +97,8 @@ static void close_ranks(struct hr_loader *l, struct slot *slot, size_t count)
 static void finish(struct hr_loader *l, uint64_t epoch, size_t batch, struct slot *slot)
 {
     const struct hr_recipe *r = &l->options.sample.recipe;
-    struct hr_random random = stream_of(l, epoch, batch, 4);
+    const size_t part = batch * l->options.shares + l->options.share;
+    struct hr_random random = stream_of(l, epoch, part, 4);
     enum hr_augment_kind kind;
     close_ranks(l, slot, batch_size(l, batch));
     struct hr_mix_batch mix = { .n = slot->good,
@@ -104,9 +114,11 @@ static void finish(struct hr_loader *l, uint64_t epoch, size_t batch, struct slo
         slot->status = hr_mix_apply(&l->options.sample.augment, &random, &mix, &kind);
 }
 
-static void make_one(struct hr_loader *l, uint64_t epoch, size_t place)
+/* The `claim`th sample of this loader: all its batches but the last are full. */
+static void make_one(struct hr_loader *l, uint64_t epoch, size_t claim)
 {
-    const size_t batch = place / l->options.batch, at = place % l->options.batch;
+    const size_t batch = claim / l->options.batch, at = claim % l->options.batch;
+    const size_t place = first_of(l, batch, l->options.share) + at;
     struct slot *slot = &l->slots[batch % RING];
     struct made *made = &slot->made[at];
     struct hr_random random = stream_of(l, epoch, place, 2);
@@ -130,7 +142,7 @@ static void make_one(struct hr_loader *l, uint64_t epoch, size_t place)
 static bool may_claim(const struct hr_loader *l)
 {
     const size_t first_free = (l->taken > 0 ? l->taken - 1 : 0) + RING;
-    return l->claimed < l->options.set->paths.count && l->claimed / l->options.batch < first_free;
+    return l->claimed < l->count && l->claimed / l->options.batch < first_free;
 }
 
 static void *worker(void *context)
@@ -142,11 +154,11 @@ static void *worker(void *context)
             pthread_cond_wait(&l->work, &l->lock);
             continue;
         }
-        const size_t place = l->claimed++;
+        const size_t claim = l->claimed++;
         const uint64_t epoch = l->epoch;
         l->running++;
         pthread_mutex_unlock(&l->lock);
-        make_one(l, epoch, place); /* comes back with the lock */
+        make_one(l, epoch, claim); /* comes back with the lock */
     }
     pthread_mutex_unlock(&l->lock);
     return NULL;
@@ -187,8 +199,11 @@ static enum hr_status fill(struct hr_loader *l)
     const struct hr_recipe *r = &l->options.sample.recipe;
     const size_t count = l->options.set->paths.count;
     l->sample_floats = (size_t)3 * (size_t)r->crop_width * (size_t)r->crop_height;
-    l->batches = (count + l->options.batch - 1) / l->options.batch;
-    l->claimed = count; /* nothing to do before an epoch starts */
+    l->batches =
+        (count + l->options.batch * l->options.shares - 1) / (l->options.batch * l->options.shares);
+    if (l->batches > 0)
+        l->count = (l->batches - 1) * l->options.batch + batch_size(l, l->batches - 1);
+    l->claimed = l->count; /* nothing to do before an epoch starts */
     l->order = hr_mem_alloc(count, sizeof *l->order);
     l->threads = hr_mem_alloc(l->options.threads, sizeof *l->threads);
     l->known = hr_mem_alloc(count, sizeof *l->known);
@@ -207,6 +222,7 @@ enum hr_status hr_loader_create(struct hr_loader **out, const struct hr_loader_o
     if (!l)
         return HR_E_MEMORY;
     l->options = *options;
+    l->options.shares = options->shares ? options->shares : 1;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->ready, NULL);
@@ -248,7 +264,7 @@ void hr_loader_destroy(struct hr_loader *l)
 
 static void clear_slot(struct slot *slot)
 {
-    slot->done = 0;
+    slot->done = slot->good = 0;
     slot->ready = false;
 }
 
@@ -256,7 +272,7 @@ void hr_loader_start(struct hr_loader *l, uint64_t epoch, size_t batch)
 {
     const size_t count = l->options.set->paths.count;
     pthread_mutex_lock(&l->lock);
-    l->claimed = count;
+    l->claimed = l->count;
     while (l->running > 0) /* of an epoch that was left before its end */
         pthread_cond_wait(&l->ready, &l->lock);
     for (size_t i = 0; i < RING; i++)
@@ -273,7 +289,7 @@ void hr_loader_start(struct hr_loader *l, uint64_t epoch, size_t batch)
     l->epoch = epoch;
     const bool well = l->started_well == HR_OK && batch < l->batches;
     l->taken = well ? batch : l->batches;
-    l->claimed = well ? batch * l->options.batch : count;
+    l->claimed = well ? batch * l->options.batch : l->count;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
 }
@@ -298,7 +314,8 @@ static enum hr_status tell_bad(struct hr_loader *l, const struct slot *slot, siz
         if (++l->counts.bad > l->options.most_bad)
             return hr_fail(made->status, "%zu pictures are bad, and at most %zu may be: %s",
                            l->counts.bad, l->options.most_bad, made->message);
-        hr_log(HR_LOG_WARNING, "%s: left out", made->message);
+        if (!l->options.quiet)
+            hr_log(HR_LOG_WARNING, "%s: left out", made->message);
     }
     return HR_OK;
 }
@@ -314,7 +331,7 @@ static struct slot *take(struct hr_loader *l, size_t *index)
             clear_slot(&l->slots[(*index - 1) % RING]);
         l->taken++;
         pthread_cond_broadcast(&l->work);
-        while (!slot->ready)
+        while (!slot->ready && batch_size(l, *index) > 0)
             pthread_cond_wait(&l->ready, &l->lock);
     }
     pthread_mutex_unlock(&l->lock);

@@ -11,11 +11,15 @@ struct hr_loader_options {
     const struct hr_dataset *set; /* outlives the loader */
     struct hr_sample_options sample;
     size_t batch;
+    size_t share, shares; /* of `shares` loaders this is number `share`: each makes its part, as
+                             large as the others' or one larger, of what would be one batch of
+                             shares * batch; the parts of all are the same samples.  shares 0: 1 */
     unsigned threads;
     bool shuffle;  /* by seed and epoch; else in order */
     bool balanced; /* as many places for every class; needs shuffle and one label a picture */
     uint64_t seed;
     size_t most_bad; /* pictures that may be bad: they are left out, named once with hr_log() */
+    bool quiet;      /* without hr_log(): whoever has the counts tells */
     /* Pictures a batch needs; one with fewer good ones comes with n = 0, so that batches keep their
      * places.  0: batches without good pictures do not come at all. */
     size_t least;

@@ -137,9 +137,28 @@ static enum hr_status make_recipes(struct hr_running *r)
     return make_recipe(&r->test, o, o->test_size ? o->test_size : o->size);
 }
 
+/* A short last batch is left out where a rank would have too few pictures of it. */
+static void leave_out_rest(struct hr_running *r)
+{
+    const size_t rest = r->train.paths.count % hr_running_batch(r);
+    if (rest == 0 || rest >= r->least * r->ranks || r->batches < 2)
+        return;
+    r->batches--;
+    if (r->reduce)
+        hr_log(HR_LOG_INFO,
+               "the last batch of an epoch would be of %zu pictures for %zu processes, which need "
+               "%zu each: it is left out",
+               rest, r->ranks, r->least);
+    else
+        hr_log(HR_LOG_INFO, "the last batch of an epoch would be of one picture, which batch norm "
+                            "cannot learn from: it is left out");
+}
+
 static enum hr_status make_loaders(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
+    /* Batch norm has nothing to say of one picture. */
+    r->least = r->ranks > 1 && o->sync_norms ? 1 : 2;
     struct hr_loader_options l = {
         .set = &r->train,
         .sample = { .recipe = r->recipe,
@@ -149,8 +168,11 @@ static enum hr_status make_loaders(struct hr_running *r)
                     .whole_only = true,
                     .augment = o->augment },
         .batch = o->batch,
-        .least = 2, /* batch norm has nothing to say of one */
-        .most_bad = o->most_bad,
+        .share = hr_reduce_rank(r->reduce),
+        .shares = r->ranks,
+        .least = r->least,
+        .quiet = r->reduce != NULL, /* hr_ranks_tell_bad names and counts them, of all ranks */
+        .most_bad = r->reduce && o->most_bad > 0 ? SIZE_MAX : o->most_bad,
         .balanced = o->balanced,
         .threads = o->loader_threads ? o->loader_threads : hr_cpu_count(),
         .shuffle = true,
@@ -158,26 +180,22 @@ static enum hr_status make_loaders(struct hr_running *r)
     };
     HR_TRY(hr_loader_create(&r->loader, &l));
     r->batches = hr_loader_batches(r->loader);
-    if (r->train.paths.count % o->batch == 1 && r->batches > 1) {
-        hr_log(HR_LOG_INFO, "the last batch of an epoch would be of one picture, which batch norm "
-                            "cannot learn from: it is left out");
-        r->batches--;
-    }
+    leave_out_rest(r);
     r->steps = (r->batches + o->accumulate - 1) / o->accumulate;
     if (r->validation.paths.count == 0)
         return HR_OK;
     l.set = &r->validation;
     l.sample = (struct hr_sample_options){ .recipe = r->test, .whole_only = true };
     l.shuffle = l.balanced = false;
-    l.least = 0;
+    l.least = r->reduce ? 1 : 0;
     return hr_loader_create(&r->validator, &l);
 }
 
 /* ---- Learning rate ---- */
 
-static double usual_rate(const struct hr_train_options *o)
+static double usual_rate(const struct hr_train_options *o, size_t pictures)
 {
-    const double times = (double)(o->batch * o->accumulate) / USUAL_BATCH;
+    const double times = (double)pictures / USUAL_BATCH;
     const bool plain = o->optim.kind == HR_OPTIM_SGD || o->optim.kind == HR_OPTIM_MOMENTUM;
     return plain ? SGD_RATE * times : ADAM_RATE * sqrt(times);
 }
@@ -188,8 +206,8 @@ static double usual_rate(const struct hr_train_options *o)
 static void choose_rate(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
-    const size_t pictures = o->batch * o->accumulate;
-    const double usual = usual_rate(o);
+    const size_t pictures = hr_running_batch(r) * o->accumulate;
+    const double usual = usual_rate(o, pictures);
     r->rate = o->rate > 0.0 || o->rate < 0.0 ? o->rate : usual;
     if (o->rate_batch > 0.0 && o->rate > 0.0) {
         r->rate = o->rate * (double)pictures / o->rate_batch;
@@ -247,12 +265,15 @@ static enum hr_status make_optim(struct hr_running *r)
 
 static enum hr_status make_vectors(struct hr_running *r)
 {
+    const struct hr_train_options *o = r->options;
     const size_t floats = hr_tape_floats(r->tape);
     const size_t classes = (size_t)r->train.class_count;
     r->gradient.tape = r->tape;
     r->gradient.pool = r->pool;
     r->gradient.loss = &r->loss;
     r->gradient.distill = r->distill;
+    r->gradient.reduce = r->reduce;
+    r->gradient.own_statistics = !o->sync_norms;
     HR_TRY(hr_gradient_init(&r->gradient, r->options->accumulate > 1));
     r->params = hr_mem_alloc(floats, sizeof *r->params);
     r->outputs = hr_mem_alloc(r->options->batch, classes * sizeof *r->outputs);
@@ -260,6 +281,12 @@ static enum hr_status make_vectors(struct hr_running *r)
         r->average = hr_mem_alloc(floats, sizeof *r->average);
     const bool made = r->params && r->outputs && (r->average || !(r->options->average > 0.0));
     return made ? HR_OK : HR_E_MEMORY;
+}
+
+/* Where it cannot, the step fails at its end (hr_reduce_status). */
+static void share_numbers(void *context, const double *numbers, double *all, size_t count)
+{
+    (void)!hr_reduce_share(context, numbers, all, count * sizeof *numbers);
 }
 
 static enum hr_status make_tape(struct hr_running *r)
@@ -276,7 +303,9 @@ static enum hr_status make_tape(struct hr_running *r)
                                           .pool = r->pool,
                                           .recompute = o->recompute,
                                           .half = o->half,
+                                          .sync = r->reduce && o->sync_norms ? &r->sync : NULL,
                                           .momentum = MOMENTUM };
+    r->sync = (struct hr_tape_sync){ r->reduce, r->ranks, share_numbers };
     const enum hr_status status = hr_tape_create(&r->tape, graph, &tape);
     hr_graph_destroy(graph);
     return status;
@@ -367,8 +396,8 @@ static enum hr_status describe(struct hr_running *r)
     struct hr_text *const w = &r->what;
     hr_text_printf(
         w, "%s classes %d pictures %zu of %.16s size %d batch %zu accumulate %zu epochs %llu ",
-        r->row->name, r->train.class_count, r->train.paths.count, r->data_hash, o->size, o->batch,
-        o->accumulate, (unsigned long long)o->epochs);
+        r->row->name, r->train.class_count, r->train.paths.count, r->data_hash, o->size,
+        hr_running_batch(r), o->accumulate, (unsigned long long)o->epochs);
     hr_text_printf(w, "seed %llu schedule %s rate %.17g warm-up %.17g average %.17g ",
                    (unsigned long long)o->seed, o->schedule, r->rate, o->warmup_epochs, o->average);
     hr_text_printf(w, "optimizer %d momentum %.17g nesterov %d beta %.17g %.17g rho %.17g ",
@@ -390,7 +419,14 @@ static enum hr_status describe(struct hr_running *r)
         hr_text_printf(w, " loss-scale %d %.17g every %.17g grow %.17g shrink %.17g",
                        (int)o->scaler.kind, o->scaler.scale, o->scaler.every, o->scaler.grow,
                        o->scaler.shrink);
+    if (o->sync_norms)
+        hr_text_printf(w, " sync-batch-norm 1");
     return r->distill ? hr_distill_describe(r->distill, w) : w->status;
+}
+
+size_t hr_running_batch(const struct hr_running *r)
+{
+    return r->options->batch * r->ranks;
 }
 
 enum hr_status hr_running_path(char **out, const struct hr_running *r, const char *name)
@@ -407,8 +443,8 @@ struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r)
 
 size_t hr_running_state_bytes(const struct hr_running *r)
 {
-    const size_t vectors =
-        2 + hr_optim_slot_count(r->optim) + (r->average != NULL) + (r->gradient.sum != NULL);
+    const size_t vectors = 2 + hr_optim_slot_count(r->optim) + (r->average != NULL) +
+                           (r->gradient.sum != NULL) + (r->reduce != NULL);
     return vectors * hr_tape_floats(r->tape) * sizeof(float) +
            (r->distill ? hr_distill_bytes(r->distill) : 0);
 }
@@ -418,8 +454,6 @@ static enum hr_status resume_or_start(struct hr_running *r)
     const struct hr_train_options *o = r->options;
     const struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
     HR_TRY(hr_os_make_folders(o->folder));
-    HR_TRY(hr_running_path(&r->state, r, "state.safetensors"));
-    HR_TRY(describe(r));
     r->at = (struct hr_checkpoint){ .best = -1.0,
                                     .best_average = -1.0,
                                     .least_loss = INFINITY,
@@ -434,12 +468,33 @@ static enum hr_status resume_or_start(struct hr_running *r)
                        "%s holds a training run: go on with it (resume), or name "
                        "another folder",
                        o->folder);
-    return hr_checkpoint_load(&r->at, r->state, hr_text_str(&r->what), &vectors);
+    HR_TRY(hr_checkpoint_load(&r->at, r->state, hr_text_str(&r->what), &vectors));
+    if (r->at.ranks != r->ranks)
+        hr_log(HR_LOG_INFO,
+               "the run so far was of %llu processes, now there are %zu: as many pictures a step, "
+               "but sums and norms are others, and so are the bits",
+               (unsigned long long)r->at.ranks, r->ranks);
+    return HR_OK;
 }
 
-enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_options *options)
+/* The first rank has the files; the others get what it has. */
+static enum hr_status begin_state(struct hr_running *r)
 {
-    r->options = options;
+    const struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
+    enum hr_status status = HR_OK;
+    if (r->reduce)
+        HR_TRY(hr_ranks_compare(r->reduce, hr_text_str(&r->what)));
+    if (hr_reduce_rank(r->reduce) == 0)
+        status = resume_or_start(r);
+    r->at.ranks = r->ranks;
+    HR_TRY(hr_reduce_agree(r->reduce, status));
+    return r->reduce ? hr_ranks_tell_state(r->reduce, &r->at, &vectors) : HR_OK;
+}
+
+/* All but the state. */
+static enum hr_status prepare(struct hr_running *r)
+{
+    const struct hr_train_options *const options = r->options;
     if (options->batch < 2 || options->accumulate < 1)
         return hr_fail(HR_E_ARGUMENT,
                        "batch %zu, %zu of them a step: batch norm needs at least 2 pictures, and a "
@@ -459,11 +514,26 @@ enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_opti
     HR_TRY(make_loss(r));
     HR_TRY(make_optim(r));
     HR_TRY(make_vectors(r));
-    return resume_or_start(r);
+    HR_TRY(hr_running_path(&r->state, r, "state.safetensors"));
+    return describe(r);
 }
 
-void hr_running_end(struct hr_running *r)
+enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_options *options)
 {
+    r->options = options;
+    HR_TRY(hr_reduce_open(&r->reduce));
+    r->ranks = hr_reduce_ranks(r->reduce);
+    if (options->lost_seconds > 0.0)
+        hr_reduce_patience(r->reduce, options->lost_seconds);
+    HR_TRY(hr_reduce_agree(r->reduce, prepare(r)));
+    return begin_state(r);
+}
+
+void hr_running_end(struct hr_running *r, bool together)
+{
+    hr_reduce_destroy(r->reduce, together);
+    hr_names_fini(&r->bad.names);
+    hr_names_fini(&r->bad_validation.names);
     hr_loader_destroy(r->loader);
     hr_loader_destroy(r->validator);
     hr_optim_destroy(r->optim);

@@ -7,6 +7,7 @@
 #include "model/zoo.h"
 #include "train/checkpoint.h"
 #include "train/gradient.h"
+#include "train/ranks.h"
 #include "train/trainer.h"
 
 struct hr_running {
@@ -16,6 +17,10 @@ struct hr_running {
     struct hr_recipe recipe, test; /* of training and of evaluation */
     const struct hr_zoo_row *row;
     struct hr_kernels kernels;
+    struct hr_reduce *reduce; /* NULL: alone */
+    size_t ranks;             /* of it */
+    struct hr_tape_sync sync;
+    struct hr_ranks_bad bad, bad_validation;
     struct hr_pool *pool;
     struct hr_tape *tape;
     struct hr_optim *optim;
@@ -28,6 +33,7 @@ struct hr_running {
     float *rates;            /* by parameter */
     float *class_weights;    /* [classes], or NULL */
     float *outputs;          /* [batch][classes], of validation */
+    size_t least;            /* pictures that a batch needs on each rank */
     size_t batches, steps;   /* of an epoch */
     double rate;             /* before the schedule */
     struct hr_text what;     /* the settings that decide the bits */
@@ -40,12 +46,14 @@ struct hr_running {
  * checkpoint.  End it whatever happens. */
 enum hr_status hr_running_start(struct hr_running *r,
                                 const struct hr_train_options *options) HR_WARN_UNUSED;
-void hr_running_end(struct hr_running *r);
+void hr_running_end(struct hr_running *r, bool together); /* together: hr_reduce_destroy's */
 
 /* What a checkpoint holds beside r->at. */
 struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r);
 /* Of memory: weights, gradients, optimizer's states and a teacher. */
 size_t hr_running_state_bytes(const struct hr_running *r);
+/* Pictures a batch, of all ranks. */
+size_t hr_running_batch(const struct hr_running *r);
 /* "FOLDER/NAME", owned. */
 enum hr_status hr_running_path(char **out, const struct hr_running *r,
                                const char *name) HR_WARN_UNUSED;

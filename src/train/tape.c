@@ -91,6 +91,7 @@ enum hr_status hr_tape_step(struct hr_tape_build *b, const struct hr_tape_step *
         return HR_E_MEMORY;
     HR_TRY(hr_mem_grow((void **)&t->steps, &t->step_capacity, t->step_count + 1, sizeof *t->steps));
     t->steps[t->step_count] = *step;
+    t->steps[t->step_count].ready = t->floats;
     t->steps[t->step_count++].name = name; /* the graph does not stay */
     return HR_OK;
 }
@@ -371,6 +372,43 @@ static bool goes_on(const struct hr_tape_build *b, const struct hr_node *node)
     return wanted && b->values[node->out].gradient >= 0;
 }
 
+/* Where the parameters of a node end; 0 without. */
+static size_t params_end(const struct hr_tape_build *b, const struct hr_node *node)
+{
+    size_t end = 0;
+    for (int role = 0; role < HR_ROLE_COUNT; role++) {
+        if (node->param[role] == HR_NONE)
+            continue;
+        const struct hr_tape_param *p = &b->tape->params[node->param[role]];
+        const size_t its = p->offset + hr_round_up(p->count, 16);
+        end = its > end ? its : end;
+    }
+    return end;
+}
+
+/* Gradients before this place are still to be made when those of the records from `done` on are. */
+static size_t final_from(const struct hr_tape_build *b, size_t done)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < done; i++) {
+        const struct hr_node *const node = b->records[i].node;
+        const int32_t norm = b->norm_of[node - b->graph->nodes];
+        const size_t end = params_end(b, node);
+        const size_t norm_end = norm < 0 ? 0 : params_end(b, &b->graph->nodes[norm]);
+        from = end > from ? end : from;
+        from = norm_end > from ? norm_end : from;
+    }
+    return from;
+}
+
+/* A step between two that finish something leaves as much as was final before. */
+static void hold_ready(struct hr_tape *t)
+{
+    for (size_t i = t->forward_count + 1; i < t->step_count; i++)
+        if (t->steps[i].ready > t->steps[i - 1].ready)
+            t->steps[i].ready = t->steps[i - 1].ready;
+}
+
 static enum hr_status backward(struct hr_tape_build *b)
 {
     struct hr_tape_value *y = &b->values[b->graph->output];
@@ -386,7 +424,9 @@ static enum hr_status backward(struct hr_tape_build *b)
         const struct hr_tape_record *r = &b->records[i];
         if (goes_on(b, r->node))
             HR_TRY(r->back(b, r->node, r->detail));
+        b->tape->steps[b->tape->step_count - 1].ready = final_from(b, i);
     }
+    hold_ready(b->tape);
     (void)hr_tape_use(b, b->values[b->graph->input].gradient);
     return HR_OK;
 }
@@ -406,6 +446,19 @@ static enum hr_status keep_features(struct hr_tape_build *b)
     return HR_OK;
 }
 
+static enum hr_status make_shared(struct hr_tape *t, const struct hr_tape_build *b)
+{
+    const size_t ranks = t->options.sync ? t->options.sync->ranks : 0;
+    size_t widest = 0;
+    for (size_t i = 0; i < b->graph->value_count; i++)
+        widest = b->values[i].stride > widest ? b->values[i].stride : widest;
+    if (!t->options.sync)
+        return HR_OK;
+    t->images = hr_mem_alloc(ranks, sizeof *t->images);
+    t->shared = hr_mem_alloc(ranks, 2 * widest * sizeof *t->shared);
+    return t->images && t->shared ? HR_OK : HR_E_MEMORY;
+}
+
 static enum hr_status fill(struct hr_tape_build *b)
 {
     struct hr_tape *t = b->tape;
@@ -421,6 +474,7 @@ static enum hr_status fill(struct hr_tape_build *b)
     t->batch = (size_t)g->values[g->input].shape.dim[0];
     HR_TRY(place_params(t, g));
     make_values(b);
+    HR_TRY(make_shared(t, b));
     absorb_norms(b);
     HR_TRY(forward(b));
     if (!t->options.forward_only)
@@ -441,6 +495,7 @@ enum hr_status hr_tape_create(struct hr_tape **out, struct hr_graph *graph,
 {
     assert(!options->frozen || !options->wide);
     assert(!options->half || (!options->frozen && !options->wide && !options->feature_count));
+    assert(!options->sync || (!options->frozen && !options->wide));
     HR_TRY(hr_rewrite_pin_features(graph, options->features, options->feature_count));
     HR_TRY(hr_rewrite_fuse_sums(graph));
     struct hr_tape *tape = hr_mem_alloc(1, sizeof *tape);
@@ -471,6 +526,8 @@ void hr_tape_destroy(struct hr_tape *tape)
     hr_mem_free(tape->steps);
     hr_mem_free(tape->params);
     hr_mem_free(tape->features);
+    hr_mem_free(tape->images);
+    hr_mem_free(tape->shared);
     hr_arena_fini(&tape->names);
     hr_mem_free(tape);
 }
@@ -540,6 +597,12 @@ void hr_tape_observe(struct hr_tape *tape, hr_tape_observer *observer, void *con
     tape->observer_context = context;
 }
 
+void hr_tape_on_ready(struct hr_tape *tape, hr_tape_ready *ready, void *context)
+{
+    tape->ready = ready;
+    tape->ready_context = context;
+}
+
 /* ---- Running ---- */
 
 static void run_steps(const struct hr_tape_run *run, size_t first, size_t last)
@@ -555,14 +618,31 @@ static void run_steps(const struct hr_tape_run *run, size_t first, size_t last)
         if (t->observer)
             t->observer(t->observer_context, step->kind, step->name, step->kernel,
                         hr_os_now_ns() - before);
+        if (t->ready && !run->keep_statistics)
+            t->ready(t->ready_context, step->ready);
     }
     if (t->options.pool)
         hr_pool_end(t->options.pool);
     hr_fp_leave(fp);
 }
 
+/* The pictures of every rank. */
+static void count_images(struct hr_tape *tape, size_t n)
+{
+    const struct hr_tape_sync *const sync = tape->options.sync;
+    const double mine = (double)n;
+    tape->all_images = mine;
+    if (!sync)
+        return;
+    sync->share(sync->context, &mine, tape->images, 1);
+    tape->all_images = 0.0;
+    for (size_t i = 0; i < sync->ranks; i++)
+        tape->all_images += tape->images[i];
+}
+
 void hr_tape_forward(struct hr_tape *tape, float *params, size_t n, const float *x, float *logits)
 {
+    count_images(tape, n);
     const struct hr_tape_run run = { .tape = tape, .n = n, .x = x, .params = params };
     run_steps(&run, 0, tape->forward_count);
     tape->last_n = n;

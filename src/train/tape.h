@@ -30,10 +30,21 @@ struct hr_tape_options {
     bool forward_only;   /* no backward half, and no memory for it */
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */
     float momentum;      /* weight of the old running statistics: 0.9 */
+    const struct hr_tape_sync *sync; /* outlives the tape; NULL: norms of its own pictures.  Not
+                                        with `wide` or `frozen` */
     bool frozen; /* norms use the running statistics, which stay, and parameters get no gradient:
                     to ask a trained network, not to train it.  Not with `wide` */
     const char *const *features; /* named values that can be read, with their gradients */
     size_t feature_count;
+};
+
+/* Norms over the pictures of several tapes, which run side by side, one on each of `ranks`. */
+struct hr_tape_sync {
+    void *context;
+    size_t ranks;
+    /* Numbers of every rank, in their order: all [ranks][count].  Where it cannot, what comes out
+     * of the run is of no use, and the caller knows. */
+    void (*share)(void *context, const double *numbers, double *all, size_t count);
 };
 
 /* Where a parameter lies in the flat vectors. */
@@ -77,6 +88,11 @@ void hr_tape_forward(struct hr_tape *tape, float *params, size_t n, const float 
  * made with input_gradient; else NULL. */
 void hr_tape_backward(struct hr_tape *tape, float *params, const float *dlogits, float *gradients,
                       float *dx);
+
+/* Called after each step, with the place from which on the gradients of a backward run are final:
+ * they are finished from the end to the beginning. */
+typedef void hr_tape_ready(void *context, size_t from);
+void hr_tape_on_ready(struct hr_tape *tape, hr_tape_ready *ready, void *context);
 
 /* Shape [N,c,h,w] of feature `index` of the options, vectors with h = w = 1. */
 struct hr_shape hr_tape_feature_shape(const struct hr_tape *tape, size_t index);

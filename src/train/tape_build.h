@@ -26,6 +26,7 @@ struct hr_tape_step {
     const void *detail;
     int32_t writes; /* the block with the step's result, and its elements an image */
     size_t floats;
+    size_t ready; /* from here on gradients are final once it has run */
 };
 
 /* A graph value on the tape, NHWC; vectors have one pixel. */
@@ -58,6 +59,10 @@ struct hr_tape {
     struct hr_tape_value *features; /* [options.feature_count] */
     hr_tape_observer *observer;
     void *observer_context;
+    hr_tape_ready *ready;
+    void *ready_context;
+    double *images, all_images; /* with `sync`: [ranks], of the run */
+    double *shared;             /* [ranks][2 * stride of the widest norm] */
 };
 
 /* What a node's backward half needs to know of its forward half. */

@@ -113,6 +113,66 @@ static void move(float *running, double batch, double momentum)
     *running = (float)(momentum * (double)*running + (1.0 - momentum) * batch);
 }
 
+/* ---- Of all ranks ---- */
+
+static bool is_shared(const struct hr_tape_run *run)
+{
+    return run->tape->options.sync && !run->keep_statistics;
+}
+
+/* Pixels that the sums are of. */
+static double pixels_of(const struct norm_detail *d, const struct hr_tape_run *run)
+{
+    return (is_shared(run) ? run->tape->all_images : (double)run->n) * (double)d->pixels;
+}
+
+/* first, second [stride] of every rank, one behind the other. */
+static const double *share(const struct norm_detail *d, const struct hr_tape_run *run,
+                           const struct state *s)
+{
+    const struct hr_tape_sync *const sync = run->tape->options.sync;
+    sync->share(sync->context, s->first, run->tape->shared, 2 * d->stride);
+    return run->tape->shared;
+}
+
+/* Mean and variance of all pictures, from those of each rank's: the square of the distance of its
+ * mean comes to its variance. */
+static void share_statistics(const struct norm_detail *d, const struct hr_tape_run *run,
+                             const struct state *s)
+{
+    const struct hr_tape *const t = run->tape;
+    if (!is_shared(run))
+        return;
+    const double *const all = share(d, run, s);
+    for (size_t i = 0; i < d->stride; i++) {
+        double mean = 0.0, variance = 0.0;
+        for (size_t r = 0; r < t->options.sync->ranks; r++)
+            mean += t->images[r] / t->all_images * all[2 * r * d->stride + i];
+        for (size_t r = 0; r < t->options.sync->ranks; r++) {
+            const double *const its = all + 2 * r * d->stride;
+            const double off = its[i] - mean;
+            variance += t->images[r] / t->all_images * (its[d->stride + i] + off * off);
+        }
+        s->first[i] = mean;
+        s->second[i] = variance;
+    }
+}
+
+static void share_sums(const struct norm_detail *d, const struct hr_tape_run *run,
+                       const struct state *s)
+{
+    if (!is_shared(run))
+        return;
+    const double *const all = share(d, run, s);
+    for (size_t i = 0; i < 2 * d->stride; i++) { /* first, and second behind it */
+        s->first[i] = 0.0;
+        for (size_t r = 0; r < run->tape->options.sync->ranks; r++)
+            s->first[i] += all[2 * r * d->stride + i];
+    }
+}
+
+/* ---- What the sums become ---- */
+
 /* In the place of a batch's. */
 static void running_statistics(const struct norm_detail *d, const struct hr_tape_run *run,
                                const struct state *s)
@@ -128,7 +188,7 @@ static void use_statistics(const struct norm_detail *d, const struct hr_tape_run
                            const struct state *s)
 {
     const struct hr_tape_options *o = &run->tape->options;
-    const double momentum = (double)o->momentum, count = (double)(run->n * d->pixels);
+    const double momentum = (double)o->momentum, count = pixels_of(d, run);
     const double wider = o->unbiased && count > 1.0 ? count / (count - 1.0) : 1.0;
     memset(s->one, 0, 3 * d->stride * sizeof *s->one);
     for (size_t i = 0; i < d->c; i++) {
@@ -216,6 +276,7 @@ static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *
     } else {
         hr_tape_ranges(run, stats_blocks, &p, blocks, HR_NORM_BLOCK * d->stride);
         hr_tape_ranges(run, join_stats, &p, d->stride, blocks * HR_NORM_SUMS);
+        share_statistics(d, run, &p.state);
     }
     use_statistics(d, run, &p.state);
     hr_tape_ranges(run, apply_pixels, &p, p.call.pixels, 2 * d->stride);
@@ -236,11 +297,11 @@ static void run_norm_again(const struct hr_tape_step *step, const struct hr_tape
 }
 
 /* dx = gamma / s * (g - sum g / N - (x - m) / s^2 * sum (g (x - m)) / N), s^2 = variance +
- * epsilon, as the three coefficients of the kernel; and the gradients of gamma and beta. */
+ * epsilon, as the three coefficients of the kernel. */
 static void use_sums(const struct norm_detail *d, const struct hr_tape_run *run,
                      const struct state *forward, const struct state *s)
 {
-    const double count = (double)(run->n * d->pixels);
+    const double count = pixels_of(d, run);
     memset(s->one, 0, 3 * d->stride * sizeof *s->one);
     for (size_t i = 0; i < d->c; i++) {
         const double inverse = 1.0 / sqrt(forward->second[i] + d->epsilon);
@@ -248,6 +309,15 @@ static void use_sums(const struct norm_detail *d, const struct hr_tape_run *run,
         s->one[i] = (float)a;
         s->two[i] = (float)(-a * inverse * inverse * s->second[i] / count);
         s->three[i] = (float)(-a * s->first[i] / count);
+    }
+}
+
+/* Of gamma and beta: by the pictures that are here. */
+static void use_own_sums(const struct norm_detail *d, const struct hr_tape_run *run,
+                         const struct state *forward, const struct state *s)
+{
+    for (size_t i = 0; i < d->c; i++) {
+        const double inverse = 1.0 / sqrt(forward->second[i] + d->epsilon);
         run->gradients[d->gamma + i] = (float)(s->second[i] * inverse);
         run->gradients[d->beta + i] = (float)s->first[i];
     }
@@ -270,6 +340,8 @@ static void run_norm_grad(const struct hr_tape_step *step, const struct hr_tape_
     const size_t blocks = hr_norm_blocks(p.call.pixels);
     hr_tape_ranges(run, grad_sums, &p, blocks, 2 * HR_NORM_BLOCK * d->stride);
     hr_tape_ranges(run, join_grad, &p, d->stride, blocks * HR_NORM_SUMS);
+    use_own_sums(d, run, &forward, &p.state);
+    share_sums(d, run, &p.state);
     use_sums(d, run, &forward, &p.state);
     hr_tape_ranges(run, grad_pixels, &p, p.call.pixels, 3 * d->stride);
 }

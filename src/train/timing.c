@@ -108,8 +108,8 @@ static uint64_t step(struct timing *t)
     const struct hr_batch batch = { .n = t->options->batch, .x = t->x, .labels = t->labels };
     const uint64_t begin = hr_os_now_ns(), tape = t->tape_ns;
     hr_gradient_begin(&t->gradient, 1);
-    (void)hr_gradient_add(&t->gradient, t->params, &batch);
-    hr_gradient_end(&t->gradient);
+    (void)hr_gradient_add(&t->gradient, t->params, &batch, hr_gradient_mass(&t->gradient, &batch));
+    hr_gradient_end(&t->gradient, t->params);
     const uint64_t middle = hr_os_now_ns();
     const double norm = hr_optim_norm(t->optim, t->gradient.values, t->pool);
     hr_optim_step(t->optim, t->params, t->gradient.values, norm, RATE, t->pool);

@@ -3,11 +3,15 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <unistd.h>
 
+#include "base/cpu.h"
+#include "base/launch.h"
 #include "base/os.h"
 #include "session/session.h"
 #include "train/evaluate.h"
 #include "train/journal.h"
+#include "train/rescue.h"
 #include "train/running.h"
 #include "train/saving.h"
 #include "train/vector.h"
@@ -18,10 +22,12 @@
 
 struct trainer {
     struct hr_running r;
+    struct hr_rescue rescue; /* of several processes */
     hr_train_observer *observer;
     void *context;
     struct hr_journal *journal;
     struct hr_evaluation tally; /* of the epoch so far */
+    size_t left_out;            /* pictures of the epoch so far */
     uint64_t guessed;           /* epochs without learning */
     bool guessing_told;
 };
@@ -84,40 +90,91 @@ static enum hr_status judge_gradient(struct trainer *t, const struct hr_batch *b
     return HR_OK;
 }
 
-/* The batches of one step, and its gradient. */
-static enum hr_status collect(struct trainer *t, struct hr_train_progress *p)
+/* The next batch, and what all ranks have of it: no pictures where one has too few good ones.
+ * status: how it went here until now. */
+static enum hr_status next_batch(struct trainer *t, struct hr_batch *batch,
+                                 struct hr_ranks_batch *all, enum hr_status status)
+{
+    struct hr_running *const r = &t->r;
+    if (status == HR_OK)
+        status = hr_loader_next(r->loader, batch);
+    const struct hr_loader_counts *const counts = hr_loader_counts(r->loader);
+    *all = (struct hr_ranks_batch){ .pictures = batch->n, .left_out = counts->left_out };
+    all->bad = r->reduce ? counts->names.count - r->bad.told : 0;
+    all->mass = batch->n > 0 ? hr_gradient_mass(&r->gradient, batch) : 0.0;
+    HR_TRY(hr_ranks_batch(r->reduce, all, r->least, status));
+    return all->bad > 0 ? hr_ranks_tell_bad(r->reduce, &r->bad, r->loader, r->options->most_bad)
+                        : HR_OK;
+}
+
+/* What this rank saw of a step. */
+struct seen {
+    struct hr_batch batch; /* the last one */
+    struct hr_evaluation tally;
+    double mass, loss; /* loss: of that batch */
+};
+
+/* The batches of one step. */
+static enum hr_status collect(struct trainer *t, struct hr_train_progress *p, struct seen *seen)
 {
     struct hr_running *const r = &t->r;
     const size_t done = r->at.step * r->options->accumulate, left = r->batches - done;
     const size_t batches = left < r->options->accumulate ? left : r->options->accumulate;
-    struct hr_batch batch = { 0 };
-    double loss = 0.0;
+    enum hr_status status = HR_OK;
     r->gradient.loss_scale = r->at.scaler.scale;
     hr_gradient_begin(&r->gradient, batches);
     for (size_t i = 0; i < batches; i++) {
+        struct hr_ranks_batch all;
         const uint64_t start_ns = hr_os_now_ns();
-        HR_TRY(hr_loader_next(r->loader, &batch));
+        HR_TRY(next_batch(t, &seen->batch, &all, status));
         p->load_seconds += (double)(hr_os_now_ns() - start_ns) / 1e9;
-        if (batch.n == 0) /* too few of its pictures are good */
+        t->left_out = all.left_out;
+        if (all.pictures == 0) /* too few of its pictures are good */
             continue;
-        p->step_pictures += batch.n;
-        loss = hr_gradient_add(&r->gradient, r->params, &batch);
-        if (!isfinite(loss))
-            return went_wrong(t, &batch, loss);
-        HR_TRY(hr_evaluation_count(&t->tally, r->gradient.logits, &batch, loss));
+        p->step_pictures += all.pictures;
+        seen->mass += hr_gradient_mass(&r->gradient, &seen->batch);
+        seen->loss = hr_gradient_add(&r->gradient, r->params, &seen->batch, all.mass);
+        status = isfinite(seen->loss) ? hr_evaluation_count(&seen->tally, r->gradient.logits,
+                                                            &seen->batch, seen->loss)
+                                      : went_wrong(t, &seen->batch, seen->loss);
+        if (!r->reduce)
+            HR_TRY(status);
     }
-    if (p->step_pictures == 0)
-        return HR_OK;
-    hr_gradient_end(&r->gradient);
-    p->norm = hr_optim_norm(r->optim, r->gradient.values, r->pool);
-    return judge_gradient(t, &batch, loss, p);
+    if (p->step_pictures > 0)
+        hr_gradient_end(&r->gradient, r->params);
+    HR_TRY(hr_reduce_status(r->reduce));
+    return hr_ranks_seen(r->reduce, &seen->tally, seen->mass, status);
+}
+
+/* Adds what all ranks saw to the epoch's. */
+static void add_seen(struct hr_evaluation *tally, const struct hr_evaluation *seen)
+{
+    tally->loss += seen->loss;
+    tally->pictures += seen->pictures;
+    tally->top1 += seen->top1;
+    tally->top5 += seen->top5;
+    tally->unlabelled += seen->unlabelled;
 }
 
 static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
 {
     struct hr_running *const r = &t->r;
     const struct hr_evaluation before = t->tally;
-    HR_TRY(collect(t, p));
+    struct seen seen = { .tally = before };
+    if (r->reduce) /* then this rank's part of the step alone */
+        seen.tally = (struct hr_evaluation){ .classes = before.classes, .several = before.several };
+    hr_rescue_begin(&t->rescue);
+    HR_TRY(collect(t, p, &seen));
+    if (p->step_pictures > 0) {
+        p->norm = hr_optim_norm(r->optim, r->gradient.values, r->pool);
+        const enum hr_status status = judge_gradient(t, &seen.batch, seen.loss, p);
+        if (status != HR_OK) /* on all ranks, whose gradient is the same */
+            return hr_reduce_agree(r->reduce, status);
+    }
+    if (r->reduce)
+        add_seen(&t->tally, &seen.tally);
+    else
+        t->tally = seen.tally;
     p->step_loss =
         (t->tally.loss - before.loss) / fmax(1.0, (double)(t->tally.pictures - before.pictures));
     p->rate = rate_of(r, r->at.step);
@@ -127,6 +184,7 @@ static enum hr_status step(struct trainer *t, struct hr_train_progress *p)
     if (r->average && good)
         hr_vector_average(r->average, r->params, hr_tape_floats(r->tape), r->options->average,
                           r->pool);
+    hr_rescue_end(&t->rescue);
     r->at.step++;
     r->at.loss = t->tally.loss;
     r->at.pictures = t->tally.pictures;
@@ -152,9 +210,12 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
     p->arena_bytes = hr_tape_arena_bytes(r->tape);
     p->state_bytes = hr_running_state_bytes(r);
     p->pictures = r->train.paths.count;
-    p->bad = hr_loader_counts(r->loader)->bad;
-    p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
-    p->left_out = hr_loader_counts(r->loader)->left_out;
+    p->bad = r->reduce ? r->bad.names.count : hr_loader_counts(r->loader)->bad;
+    if (r->reduce)
+        p->bad += r->bad_validation.names.count;
+    else
+        p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
+    p->left_out = t->left_out;
     p->classes = r->train.class_count;
     p->several = r->train.several != NULL;
     p->data_hash = r->data_hash;
@@ -163,13 +224,39 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
     p->skipped = r->at.scaler.skipped;
 }
 
-static bool tell(const struct trainer *t, const struct hr_train_progress *p)
+static bool is_first(const struct trainer *t)
 {
-    return !t->observer || t->observer(t->context, p);
+    return hr_reduce_rank(t->r.reduce) == 0;
+}
+
+/* Writes into the tables and tells; the first rank does.  Each may want to stop, and all do the
+ * same. */
+static enum hr_status tell(const struct trainer *t, const struct hr_train_progress *p,
+                           bool in_tables, bool *goes_on)
+{
+    const struct hr_train_options *const o = t->r.options;
+    enum hr_status status = HR_OK;
+    bool stop = false;
+    if (is_first(t) && in_tables)
+        status = hr_journal_add(t->journal, p);
+    if (is_first(t) && status == HR_OK)
+        stop = t->observer && !t->observer(t->context, p);
+    stop |= status != HR_OK || (t->r.reduce && o->stop && o->stop(t->context));
+    HR_TRY(hr_ranks_stop(t->r.reduce, &stop));
+    *goes_on = !stop;
+    return stop ? hr_reduce_agree(t->r.reduce, status) : HR_OK;
+}
+
+/* The first rank writes; all learn whether it could. */
+static enum hr_status save_state(const struct trainer *t)
+{
+    return hr_reduce_agree(t->r.reduce, is_first(t) ? hr_saving_state(&t->r) : HR_OK);
 }
 
 static enum hr_status stopped(const struct trainer *t)
 {
+    if (!is_first(t)) /* that one says it */
+        return hr_fail(HR_E_CANCELLED, "%s", "");
     return hr_fail(HR_E_CANCELLED, "stopped; %s holds what is done so far", t->r.options->folder);
 }
 
@@ -194,16 +281,27 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
         p.step_seconds = (double)(hr_os_now_ns() - start_ns) / 1e9;
         *rate = p.rate;
         complete(t, &p);
-        HR_TRY(hr_journal_add(t->journal, &p));
-        const bool goes_on = tell(t, &p);
+        bool goes_on;
+        HR_TRY(tell(t, &p, true, &goes_on));
         if (!goes_on || (save > 0 && r->at.step % save == 0 && r->at.step < r->steps))
-            HR_TRY(hr_saving_state(r));
+            HR_TRY(save_state(t));
         if (!goes_on)
             return stopped(t);
     }
     if (t->tally.pictures == 0)
         return hr_fail(HR_E_FORMAT, "%s: no two pictures of a batch can be used", r->options->data);
     return HR_OK;
+}
+
+static enum hr_status evaluate(struct hr_running *r, struct hr_session *session,
+                               struct hr_evaluation *seen)
+{
+    const struct hr_ranks_evaluation what = { r->reduce, session, r->validator, &r->validation,
+                                              r->options->batch };
+    if (!r->reduce)
+        return hr_evaluation_run(seen, session, r->validator, r->outputs, NULL, 0);
+    HR_TRY(hr_ranks_evaluate(seen, &what));
+    return hr_ranks_tell_bad(r->reduce, &r->bad_validation, r->validator, r->options->most_bad);
 }
 
 /* With the network as inference runs it: the same code, the same bits. */
@@ -224,8 +322,9 @@ static enum hr_status validate(struct hr_running *r, struct hr_model *model,
         status = hr_packs_create(&packs, hr_model_weights(model));
     if (status == HR_OK)
         status = hr_session_create(&session, model, packs, &options);
+    status = hr_reduce_agree(r->reduce, status);
     if (status == HR_OK)
-        status = hr_evaluation_run(seen, session, r->validator, r->outputs, NULL, 0);
+        status = evaluate(r, session, seen);
     hr_session_destroy(session);
     hr_packs_destroy(packs);
     return status;
@@ -283,9 +382,25 @@ static void watch_guessing(struct trainer *t, double loss)
     t->guessing_told |= enough;
 }
 
+/* What ends an epoch, once it is judged: told first, for the state must not be ahead of the tables.
+ */
+static enum hr_status write_epoch(const struct trainer *t, const struct hr_train_progress *p,
+                                  const struct hr_saved *saved, size_t count)
+{
+    const struct hr_checkpoint_vectors vectors = hr_running_vectors(&t->r);
+    enum hr_status status = HR_OK;
+    HR_TRY(hr_ranks_check_state(t->r.reduce, &vectors));
+    if (is_first(t))
+        status = hr_journal_add(t->journal, p);
+    if (is_first(t) && status == HR_OK)
+        status = hr_saving_epoch(&t->r, saved, count);
+    return hr_reduce_agree(t->r.reduce, status);
+}
+
 static enum hr_status end_epoch(struct trainer *t, double rate)
 {
     struct hr_running *const r = &t->r;
+    bool goes_on = true;
     struct hr_model *model = NULL, *average = NULL;
     struct hr_evaluation seen = { 0 }, seen_average = { 0 };
     struct hr_train_progress p = { .epoch = r->at.epoch + 1,
@@ -313,23 +428,21 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
         r->at.epoch++;
         r->at.step = r->at.pictures = r->at.top1 = r->at.top5 = r->at.unlabelled = 0;
         r->at.loss = 0.0;
-        status = hr_journal_add(t->journal, &p); /* what the state is ahead of must be told */
-    }
-    if (status == HR_OK) {
         const struct hr_saved saved[] = {
             { model, "latest", "best", p.best },
             { average, "average", "best-average", p.average_best },
         };
-        status = hr_saving_epoch(r, saved, average ? 2 : 1);
+        status = write_epoch(t, &p, saved, average ? 2 : 1);
     }
     hr_evaluation_fini(&seen);
     hr_evaluation_fini(&seen_average);
     hr_model_unref(model);
     hr_model_unref(average);
     HR_TRY(status);
-    if (!r->distill)
+    if (!r->distill && is_first(t))
         watch_guessing(t, p.loss);
-    return tell(t, &p) ? HR_OK : stopped(t);
+    HR_TRY(tell(t, &p, false, &goes_on));
+    return goes_on ? HR_OK : stopped(t);
 }
 
 /* ---- All ---- */
@@ -365,26 +478,68 @@ static void say_why(const struct hr_running *r, bool at_once)
                (unsigned long long)r->at.epoch);
 }
 
+/* Processes of one machine that may use all its CPUs divide them; those that a launcher has bound
+ * to some, use these. */
+static unsigned threads_of_rank(void)
+{
+    const struct hr_launch launch = hr_launch_get();
+    const unsigned count = hr_cpu_count(), ranks = (unsigned)launch.local_ranks;
+    const bool bound = (long)count < sysconf(_SC_NPROCESSORS_ONLN);
+    return bound || ranks < 2 ? count : count > ranks ? count / ranks : 1;
+}
+
+/* How well the sums hid behind the backward half. */
+static void say_times(const struct hr_running *r)
+{
+    const struct hr_reduce_times x = hr_reduce_times(r->reduce);
+    if (x.sums > 0)
+        hr_log(HR_LOG_INFO,
+               "%zu processes: %.1f MB of gradients in %zu buckets took %.1f ms a step, of which "
+               "the backward half hid %.1f ms",
+               r->ranks, (double)x.bytes / 1e6, x.buckets, x.travel_seconds * 1e3,
+               (x.travel_seconds - x.waited_seconds) * 1e3);
+}
+
+static enum hr_status start(struct trainer *t, bool *at_once)
+{
+    struct hr_running *const r = &t->r;
+    HR_TRY(hr_rescue_start(&t->rescue, r, t->context));
+    *at_once = is_over(r);
+    const struct hr_journal_place place = { r->at.epoch, r->at.step, r->steps };
+    if (*at_once || !is_first(t))
+        return HR_OK;
+    say_what(r);
+    return hr_journal_open(&t->journal, r->options->folder, r->options->events, &place);
+}
+
 enum hr_status hr_train(const struct hr_train_options *options, hr_train_observer *observer,
                         void *context)
 {
     struct trainer t = { .observer = observer, .context = context };
-    enum hr_status status = hr_running_start(&t.r, options);
-    const bool at_once = status == HR_OK && is_over(&t.r);
-    const struct hr_journal_place place = { t.r.at.epoch, t.r.at.step, t.r.steps };
-    if (status == HR_OK && !at_once)
-        say_what(&t.r);
-    if (status == HR_OK && !at_once)
-        status = hr_journal_open(&t.journal, options->folder, options->events, &place);
+    struct hr_train_options own = *options;
+    bool at_once = false;
+    if (hr_launch_get().ranks > 1) {
+        own.threads = own.threads ? own.threads : threads_of_rank();
+        own.loader_threads = own.loader_threads ? own.loader_threads : own.threads;
+    }
+    enum hr_status status = hr_running_start(&t.r, &own);
+    if (status == HR_OK)
+        status = hr_reduce_agree(t.r.reduce, start(&t, &at_once));
     while (status == HR_OK && !is_over(&t.r)) {
         double rate;
         status = run_epoch(&t, &rate);
         if (status == HR_OK)
             status = end_epoch(&t, rate);
     }
-    if (status == HR_OK)
+    if (status == HR_OK && is_first(&t)) {
+        say_times(&t.r);
         say_why(&t.r, at_once);
+    }
+    status = hr_rescue_lost(&t.rescue, status);
+    if (!is_first(&t) && hr_reduce_agreed(t.r.reduce)) /* the first one says it */
+        status = hr_fail(status, "%s", "");
+    hr_rescue_stop(&t.rescue);
     hr_journal_close(t.journal);
-    hr_running_end(&t.r);
+    hr_running_end(&t.r, status == HR_OK || status == HR_E_CANCELLED);
     return status;
 }

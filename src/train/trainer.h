@@ -56,6 +56,10 @@ struct hr_train_options {
     struct hr_scaler_options scaler;
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;
+    /* Of several processes, where `batch` is of each: */
+    bool sync_norms;             /* norms use the statistics of all of them */
+    double lost_seconds;         /* without an answer that end the run; 0: hr_reduce's */
+    bool (*stop)(void *context); /* asked often: is a stop wanted?  NULL: never */
 };
 
 struct hr_train_progress {
@@ -90,7 +94,11 @@ typedef bool hr_train_observer(void *context, const struct hr_train_progress *pr
  * best-average.safetensors, epoch-N.safetensors and epoch-N.state.safetensors of the last `keep`
  * epochs, state.safetensors (all that resuming needs), and hr_journal's tables.  HR_E_CANCELLED
  * when the observer stopped it, with a checkpoint of the last step; HR_E_INTERNAL naming epoch,
- * step and layer when a value is infinite or no number. */
+ * step and layer when a value is infinite or no number.
+ *
+ * Of several processes that were started together each takes its part of every batch.  The first
+ * one alone observes and writes, and has the message where all fail; where another is lost it
+ * writes a checkpoint of the last whole step. */
 enum hr_status hr_train(const struct hr_train_options *options, hr_train_observer *observer,
                         void *context) HR_WARN_UNUSED;
 

@@ -69,14 +69,15 @@ static double difference(bool norm, const struct hr_loss *loss, const float *x,
     hr_gradient_begin(&parts.gradient, count);
     for (size_t i = 0; i < count; n += sizes[i++]) {
         const struct hr_batch part = { .n = sizes[i], .x = x + n * FLOATS, .labels = labels + n };
-        mean += hr_gradient_add(&parts.gradient, parts.params, &part);
+        mean += hr_gradient_add(&parts.gradient, parts.params, &part,
+                                hr_gradient_mass(&parts.gradient, &part));
     }
-    hr_gradient_end(&parts.gradient);
+    hr_gradient_end(&parts.gradient, parts.params);
     assert_true(isfinite(mean));
     const struct hr_batch all = { .n = n, .x = x, .labels = labels };
     hr_gradient_begin(&once.gradient, 1);
-    hr_gradient_add(&once.gradient, once.params, &all);
-    hr_gradient_end(&once.gradient);
+    hr_gradient_add(&once.gradient, once.params, &all, hr_gradient_mass(&once.gradient, &all));
+    hr_gradient_end(&once.gradient, once.params);
     for (size_t i = 0; i < hr_tape_floats(once.tape); i++) {
         const double want = (double)once.gradient.values[i];
         worst = fmax(worst, fabs((double)parts.gradient.values[i] - want));

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Agreements.  The one idea: each rank shares a small record, all see the records of all, and each
+ * draws the same conclusion from them. */
+#include "train/ranks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "train/evaluate.h"
+
+/* ---- Steps ---- */
+
+struct batch_record {
+    struct hr_ranks_batch batch;
+    uint64_t failed;
+};
+
+enum hr_status hr_ranks_batch(struct hr_reduce *reduce, struct hr_ranks_batch *batch, size_t least,
+                              enum hr_status status)
+{
+    const struct batch_record mine = { *batch, status != HR_OK };
+    const size_t ranks = hr_reduce_ranks(reduce);
+    bool failed = false, too_few = false;
+    if (!reduce)
+        return status;
+    struct batch_record *const all = hr_mem_alloc(ranks, sizeof *all);
+    if (!all)
+        return HR_E_MEMORY;
+    const enum hr_status shared = hr_reduce_share(reduce, &mine, all, sizeof mine);
+    *batch = (struct hr_ranks_batch){ 0 };
+    for (size_t i = 0; i < ranks; i++) {
+        failed |= all[i].failed != 0;
+        too_few |= all[i].batch.pictures < least;
+        batch->pictures += all[i].batch.pictures;
+        batch->left_out += all[i].batch.left_out;
+        batch->bad += all[i].batch.bad;
+        batch->mass += all[i].batch.mass;
+    }
+    hr_mem_free(all);
+    HR_TRY(shared);
+    if (failed)
+        return hr_reduce_agree(reduce, status);
+    batch->left_out += too_few ? batch->pictures : 0;
+    batch->pictures = too_few ? 0 : batch->pictures;
+    return HR_OK;
+}
+
+struct seen_record {
+    double loss, mass; /* loss: the sum over the pictures of their mean */
+    uint64_t pictures, top1, top5, unlabelled, failed;
+};
+
+enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *seen, double mass,
+                             enum hr_status status)
+{
+    const struct seen_record mine = { seen->loss,     mass,       seen->pictures,
+                                      seen->top1,     seen->top5, seen->unlabelled,
+                                      status != HR_OK };
+    const size_t ranks = hr_reduce_ranks(reduce);
+    struct seen_record sum = { 0 };
+    if (!reduce)
+        return status;
+    struct seen_record *const all = hr_mem_alloc(ranks, sizeof *all);
+    if (!all)
+        return HR_E_MEMORY;
+    const enum hr_status shared = hr_reduce_share(reduce, &mine, all, sizeof mine);
+    for (size_t i = 0; i < ranks; i++) {
+        const double pictures = all[i].pictures ? (double)all[i].pictures : 1.0;
+        sum.loss += all[i].loss / pictures * all[i].mass;
+        sum.mass += all[i].mass;
+        sum.pictures += all[i].pictures;
+        sum.top1 += all[i].top1;
+        sum.top5 += all[i].top5;
+        sum.unlabelled += all[i].unlabelled;
+        sum.failed |= all[i].failed;
+    }
+    hr_mem_free(all);
+    HR_TRY(shared);
+    if (sum.failed)
+        return hr_reduce_agree(reduce, status);
+    seen->loss = sum.mass > 0.0 ? sum.loss / sum.mass * (double)sum.pictures : 0.0;
+    seen->pictures = sum.pictures;
+    seen->top1 = sum.top1;
+    seen->top5 = sum.top5;
+    seen->unlabelled = sum.unlabelled;
+    return HR_OK;
+}
+
+enum hr_status hr_ranks_stop(struct hr_reduce *reduce, bool *stop)
+{
+    const uint8_t mine = *stop;
+    const size_t ranks = hr_reduce_ranks(reduce);
+    if (!reduce)
+        return HR_OK;
+    uint8_t *const all = hr_mem_alloc(ranks, sizeof *all);
+    if (!all)
+        return HR_E_MEMORY;
+    const enum hr_status status = hr_reduce_share(reduce, &mine, all, sizeof mine);
+    for (size_t i = 0; i < ranks; i++)
+        *stop |= all[i] != 0;
+    hr_mem_free(all);
+    return status;
+}
+
+/* ---- Bad pictures ---- */
+
+struct bad_record {
+    uint64_t more; /* messages that this rank has not told yet */
+    char message[504];
+};
+
+static bool is_known(const struct hr_names *names, const char *message)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], message) == 0)
+            return true;
+    return false;
+}
+
+static enum hr_status take_bad(struct bad_record *records, size_t ranks, size_t rank,
+                               struct hr_names *all)
+{
+    for (size_t i = 0; i < ranks; i++) {
+        records[i].message[sizeof records[i].message - 1] = '\0';
+        if (records[i].more == 0 || is_known(all, records[i].message))
+            continue;
+        HR_TRY(hr_names_add(all, records[i].message));
+        if (rank == 0)
+            hr_log(HR_LOG_WARNING, "%s: left out", records[i].message);
+    }
+    return HR_OK;
+}
+
+enum hr_status hr_ranks_tell_bad(struct hr_reduce *reduce, struct hr_ranks_bad *bad,
+                                 const struct hr_loader *loader, size_t most)
+{
+    const struct hr_names *const names = &hr_loader_counts(loader)->names;
+    const size_t ranks = hr_reduce_ranks(reduce);
+    bool more = reduce != NULL;
+    struct bad_record *const records = hr_mem_alloc(ranks, sizeof *records);
+    enum hr_status status = records ? HR_OK : HR_E_MEMORY;
+    while (status == HR_OK && more) { /* one message of each rank at a time: they are rare */
+        struct bad_record mine = { .more = names->count - bad->told };
+        if (mine.more > 0)
+            snprintf(mine.message, sizeof mine.message, "%s", names->items[bad->told++]);
+        status = hr_reduce_share(reduce, &mine, records, sizeof mine);
+        more = false;
+        for (size_t i = 0; i < ranks; i++)
+            more |= records[i].more > 1;
+        if (status == HR_OK)
+            status = take_bad(records, ranks, hr_reduce_rank(reduce), &bad->names);
+    }
+    hr_mem_free(records);
+    HR_TRY(status);
+    if (bad->names.count <= most)
+        return HR_OK;
+    return hr_reduce_agree(reduce,
+                           hr_fail(HR_E_FORMAT, "%zu pictures are bad, and at most %zu may be: %s",
+                                   bad->names.count, most, bad->names.items[bad->names.count - 1]));
+}
+
+/* ---- Evaluation ---- */
+
+/* One batch of a rank: the head, then indices [batch], then logits [batch][classes]. */
+struct share_head {
+    uint64_t pictures, failed;
+};
+
+struct whole {
+    uint8_t *mine, *all; /* records */
+    size_t bytes;        /* of one */
+    float *logits;       /* of all ranks [ranks * batch][classes], and so on */
+    int32_t *labels;
+    float *targets; /* NULL where there is one label a picture */
+    size_t *index;
+};
+
+static void end_whole(struct whole *w)
+{
+    hr_mem_free(w->mine);
+    hr_mem_free(w->all);
+    hr_mem_free(w->logits);
+    hr_mem_free(w->labels);
+    hr_mem_free(w->targets);
+    hr_mem_free(w->index);
+}
+
+static enum hr_status begin_whole(struct whole *w, const struct hr_evaluation *e,
+                                  const struct hr_ranks_evaluation *what)
+{
+    const size_t ranks = hr_reduce_ranks(what->reduce), pictures = ranks * what->batch;
+    const size_t row = sizeof *w->index + e->classes * sizeof *w->logits;
+    w->bytes = sizeof(struct share_head) + what->batch * row;
+    w->bytes = hr_round_up(w->bytes, sizeof(uint64_t));
+    w->mine = hr_mem_alloc(w->bytes, 1);
+    w->all = hr_mem_alloc(ranks, w->bytes);
+    w->logits = hr_mem_alloc(pictures, e->classes * sizeof *w->logits);
+    w->labels = hr_mem_alloc(pictures, sizeof *w->labels);
+    w->index = hr_mem_alloc(pictures, sizeof *w->index);
+    w->targets = e->several ? hr_mem_alloc(pictures, e->classes * sizeof *w->targets) : NULL;
+    return w->mine && w->all && w->logits && w->labels && w->index && (w->targets || !e->several)
+               ? HR_OK
+               : HR_E_MEMORY;
+}
+
+/* Where the parts of a record lie. */
+static size_t *index_of(uint8_t *record)
+{
+    return (size_t *)(void *)(record + sizeof(struct share_head));
+}
+
+static float *logits_of(uint8_t *record, size_t batch)
+{
+    return (float *)(void *)(index_of(record) + batch);
+}
+
+/* This rank's share of the next batch. */
+static enum hr_status fill_share(struct whole *w, const struct hr_ranks_evaluation *what)
+{
+    struct share_head *const head = (struct share_head *)(void *)w->mine;
+    struct hr_batch batch = { 0 };
+    const enum hr_status status = hr_loader_next(what->loader, &batch);
+    *head = (struct share_head){ batch.n, status != HR_OK };
+    if (status == HR_OK && batch.n > 0) {
+        memcpy(index_of(w->mine), batch.index, batch.n * sizeof *batch.index);
+        hr_session_run(what->session, batch.x, batch.n, logits_of(w->mine, what->batch));
+    }
+    return status;
+}
+
+/* The batch of all ranks, in their order.  False where one of them failed. */
+static bool join(struct whole *w, struct hr_batch *batch, const struct hr_evaluation *e,
+                 const struct hr_ranks_evaluation *what)
+{
+    *batch = (struct hr_batch){ 0, NULL, w->labels, w->targets, w->index };
+    for (size_t r = 0; r < hr_reduce_ranks(what->reduce); r++) {
+        uint8_t *const record = w->all + r * w->bytes;
+        const struct share_head *const head = (const struct share_head *)(void *)record;
+        if (head->failed)
+            return false;
+        memcpy(w->logits + batch->n * e->classes, logits_of(record, what->batch),
+               head->pictures * e->classes * sizeof *w->logits);
+        memcpy(w->index + batch->n, index_of(record), head->pictures * sizeof *w->index);
+        batch->n += head->pictures;
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        w->labels[i] = what->set->labels[w->index[i]];
+        if (e->several)
+            hr_dataset_targets(what->set, w->index[i], w->targets + i * e->classes);
+    }
+    return true;
+}
+
+static enum hr_status evaluate_batch(struct hr_evaluation *e, struct whole *w,
+                                     const struct hr_ranks_evaluation *what)
+{
+    struct hr_batch batch;
+    const enum hr_status status = fill_share(w, what);
+    HR_TRY(hr_reduce_share(what->reduce, w->mine, w->all, w->bytes));
+    if (!join(w, &batch, e, what))
+        return hr_reduce_agree(what->reduce, status);
+    return batch.n > 0 ? hr_evaluation_add(e, w->logits, &batch) : HR_OK;
+}
+
+enum hr_status hr_ranks_evaluate(struct hr_evaluation *e, const struct hr_ranks_evaluation *what)
+{
+    struct whole w = { 0 };
+    enum hr_status status = hr_reduce_agree(what->reduce, begin_whole(&w, e, what));
+    hr_loader_start(what->loader, 0, 0);
+    for (size_t i = 0; status == HR_OK && i < hr_loader_batches(what->loader); i++)
+        status = evaluate_batch(e, &w, what);
+    end_whole(&w);
+    HR_TRY(status);
+    return hr_evaluation_finish(e);
+}
+
+/* ---- The state ---- */
+
+/* The vectors of the state, one after the other. */
+static size_t vector_count(const struct hr_checkpoint_vectors *v)
+{
+    return 1 + (v->average != NULL) + hr_optim_slot_count(v->optim);
+}
+
+static float *vector_at(const struct hr_checkpoint_vectors *v, size_t i)
+{
+    if (i == 0)
+        return v->params;
+    if (v->average && i == 1)
+        return v->average;
+    return hr_optim_slot(v->optim, i - 1 - (v->average != NULL));
+}
+
+enum hr_status hr_ranks_tell_state(struct hr_reduce *reduce, struct hr_checkpoint *at,
+                                   const struct hr_checkpoint_vectors *vectors)
+{
+    uint64_t steps = hr_optim_steps(vectors->optim);
+    HR_TRY(hr_reduce_tell(reduce, at, sizeof *at));
+    HR_TRY(hr_reduce_tell(reduce, &steps, sizeof steps));
+    hr_optim_set_steps(vectors->optim, steps);
+    for (size_t i = 0; i < vector_count(vectors); i++)
+        HR_TRY(hr_reduce_tell(reduce, vector_at(vectors, i),
+                              hr_tape_floats(vectors->tape) * sizeof(float)));
+    return HR_OK;
+}
+
+/* Which rank has another number than rank 0?  0: none. */
+static enum hr_status find_other(struct hr_reduce *reduce, uint64_t number, size_t *rank)
+{
+    uint64_t *const all = hr_mem_alloc(hr_reduce_ranks(reduce), sizeof *all);
+    if (!all)
+        return HR_E_MEMORY;
+    const enum hr_status status = hr_reduce_share(reduce, &number, all, sizeof number);
+    *rank = 0;
+    for (size_t i = hr_reduce_ranks(reduce); i-- > 1;)
+        *rank = all[i] != all[0] ? i : *rank;
+    hr_mem_free(all);
+    return status;
+}
+
+enum hr_status hr_ranks_compare(struct hr_reduce *reduce, const char *text)
+{
+    size_t other;
+    HR_TRY(find_other(reduce, hr_hash_text(text), &other));
+    if (other == 0)
+        return HR_OK;
+    return hr_reduce_agree(
+        reduce, hr_fail(HR_E_MISMATCH,
+                        "process %zu was started with other settings, or sees other pictures, than "
+                        "process 0",
+                        other));
+}
+
+enum hr_status hr_ranks_check_state(struct hr_reduce *reduce,
+                                    const struct hr_checkpoint_vectors *vectors)
+{
+    const size_t bytes = hr_tape_floats(vectors->tape) * sizeof(float);
+    uint64_t hash = 0;
+    size_t other;
+    if (!reduce)
+        return HR_OK;
+    for (size_t i = 0; i < vector_count(vectors); i++)
+        hash = hr_hash_mix(hash + HR_HASH_STEP + hr_crc32c(vector_at(vectors, i), bytes));
+    HR_TRY(find_other(reduce, hash, &other));
+    if (other == 0)
+        return HR_OK;
+    return hr_reduce_agree(
+        reduce, hr_fail(HR_E_INTERNAL,
+                        "the weights of process %zu are no longer those of process 0: its memory, "
+                        "its build or its CPU differs; resume from the last checkpoint",
+                        other));
+}
