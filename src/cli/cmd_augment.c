@@ -68,7 +68,7 @@ static int augment(const struct hr_args *args)
     const hrnet_status status = hrnet_preview((const char *const *)args->operands,
                                               (size_t)args->operand_count, &o, &png, &size);
     const int code = status == HRNET_OK ? write_sheet(hr_arg_text(args, "output"), png, size)
-                                        : hr_report((int)status);
+                                        : hr_report_input((int)status);
     hrnet_free(png);
     return code;
 }

@@ -149,7 +149,7 @@ static int check(const struct hr_args *args)
     hr_progress_start(&c.progress, hr_arg_text(args, "progress"), "check", "pictures");
     const hrnet_status status = hrnet_inspect(&o, &in);
     hr_progress_end(&c.progress);
-    int code = status == HRNET_OK ? 0 : hr_report((int)status);
+    int code = status == HRNET_OK ? 0 : hr_report_input((int)status);
     if (status == HRNET_OK) {
         print_held(&c);
         if (c.findings)
@@ -157,7 +157,7 @@ static int check(const struct hr_args *args)
         else
             print_text(&in);
         if (in.errors > 0 || (in.warnings > 0 && hr_arg_switch(args, "strict")))
-            code = hrnet_status_exit_code(HRNET_E_FORMAT);
+            code = 1;
     }
     json_decref(c.findings);
     hrnet_free(in.counts);

@@ -254,7 +254,7 @@ static int prepare_items(struct client *c)
         return code;
     for (size_t i = 0; i < c->count && status == HR_OK; i++)
         status = prepare(c, i, &recipe);
-    return status == HR_OK ? -1 : hr_report((int)status);
+    return status == HR_OK ? -1 : hr_report_input((int)status);
 }
 
 /* Requests of `rows` pictures each, in order, around the corner where they do not come out even. */
@@ -397,7 +397,7 @@ static int ask(struct client *c)
         return once(c, ask_health);
     enum hr_status status = open_items(c);
     if (status != HR_OK)
-        return hr_report((int)status);
+        return hr_report_input((int)status);
     const int code = prepare_items(c);
     if (code >= 0)
         return code;

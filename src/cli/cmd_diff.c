@@ -93,17 +93,17 @@ static int compare(hrnet_model *a, hrnet_model *b, const struct hr_args *args)
     hrnet_diff_options_init(&options, sizeof options);
     options.tolerance = hr_arg_real(args, "tolerance");
     hrnet_status status = hrnet_model_recipe(a, &recipe);
-    if (status == HRNET_OK && picture)
-        status = read_picture(&x, picture, &recipe);
+    const hrnet_status read =
+        status == HRNET_OK && picture ? read_picture(&x, picture, &recipe) : HRNET_OK;
     options.x = x;
     options.height = recipe.crop_height;
     options.width = recipe.crop_width;
-    if (status == HRNET_OK)
+    if (status == HRNET_OK && read == HRNET_OK)
         status = hrnet_model_diff(a, b, &options, list, &lines, &report);
     hr_mem_free(x);
-    if (status != HRNET_OK) {
+    if (status != HRNET_OK || read != HRNET_OK) {
         json_decref(lines.json);
-        return hr_report((int)status);
+        return read != HRNET_OK ? hr_report_input((int)read) : hr_report((int)status);
     }
     if (json)
         return print_json(lines.json, &report);

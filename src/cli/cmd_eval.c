@@ -115,7 +115,7 @@ static int eval(const struct hr_args *given)
         hr_progress_start(&progress, hr_arg_text(args, "progress"), "eval", "pictures");
         const hrnet_status status = hrnet_evaluate(model, &o, &e);
         hr_progress_end(&progress);
-        code = status == HRNET_OK ? report(args, model, &recipe, &e) : hr_report((int)status);
+        code = status == HRNET_OK ? report(args, model, &recipe, &e) : hr_report_input((int)status);
     }
     hrnet_free(e.confusion);
     hrnet_free(e.mistakes);

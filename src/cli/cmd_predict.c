@@ -231,7 +231,7 @@ static int read_inputs(struct job *job)
     if (status == HR_OK && list)
         status = hr_inputs_list(&job->inputs, list, hr_arg_switch(job->args, "null"));
     if (status != HR_OK)
-        return hr_report((int)status);
+        return hr_report_input((int)status);
     if (job->inputs.count == 0)
         return hr_usage_error("predict", job->args->operand_count || list
                                              ? "no pictures found there"

@@ -111,7 +111,9 @@ static int run(const struct hr_args *args)
         return hr_usage_error("run", "run needs --input X.npy and --output Y.npy");
     int code = hr_setup_model(&job.model, args, args->operands[0], false);
     enum hr_status status = HR_OK;
-    if (code < 0 && (status = read_tensor(&job, input)) == HR_OK)
+    if (code < 0 && (status = read_tensor(&job, input)) != HR_OK)
+        code = hr_report_input((int)status);
+    if (code < 0)
         code = hr_setup_session(&job.session, job.model, args, job.chunk, (int)job.x.shape.dim[2],
                                 (int)job.x.shape.dim[3], features);
     if (code < 0 && status == HR_OK)
@@ -228,7 +230,7 @@ static int preprocess(const struct hr_args *args)
         if (status == HR_OK)
             status = (hr_text_ends(output, ".png") ? write_crop : write_tensor)(
                 output, &recipe, &input, name, &decode, &report);
-        code = status == HR_OK ? 0 : hr_report((int)status);
+        code = status == HR_OK ? 0 : hr_report_input((int)status);
         if (report.warning[0])
             fprintf(stderr, "hrnet: %s: %s\n", name, report.warning);
     }

@@ -38,6 +38,13 @@ int hr_report(int status)
     return hrnet_status_exit_code((hrnet_status)status);
 }
 
+int hr_report_input(int status)
+{
+    const int code = hr_report(status);
+    return code == hrnet_status_exit_code(HRNET_E_FORMAT) ? hrnet_status_exit_code(HRNET_E_IO)
+                                                          : code;
+}
+
 static int stdout_error; /* errno of the first failure, which stdio forgets */
 
 void hr_stdout_write(const void *data, size_t size)

@@ -105,6 +105,8 @@ int hr_usage_error(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* "hrnet: last error" on stderr; the exit code of the status. */
 int hr_report(int status);
+/* The same for pictures, tensors and lists: what makes 3 of a model makes 4 of them. */
+int hr_report_input(int status);
 
 /* Binary results to stdout.  A failure is remembered for hr_stdout_end(). */
 void hr_stdout_write(const void *data, size_t size);

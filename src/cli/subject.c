@@ -42,7 +42,7 @@ int hr_subject_open(struct hr_subject *subject, const hrnet_model *model,
     if (status == HRNET_OK)
         status = read_both(subject, &recipe, &input, &decode);
     hr_input_close(&input);
-    return status == HRNET_OK ? -1 : hr_report((int)status);
+    return status == HRNET_OK ? -1 : hr_report_input((int)status);
 }
 
 void hr_subject_close(struct hr_subject *subject)

@@ -308,11 +308,12 @@ static enum hr_status tell_bad(struct hr_loader *l, const struct slot *slot, siz
         if (made->status == HR_OK || l->known[made->index])
             continue;
         if (!is_bad_picture(made->status) || l->options.most_bad == 0)
-            return hr_fail(made->status, "%s", made->message);
+            return hr_fail(is_bad_picture(made->status) ? HR_E_IO : made->status, "%s",
+                           made->message);
         l->known[made->index] = true;
         HR_TRY(hr_names_add(&l->counts.names, made->message));
         if (++l->counts.bad > l->options.most_bad)
-            return hr_fail(made->status, "%zu pictures are bad, and at most %zu may be: %s",
+            return hr_fail(HR_E_IO, "%zu pictures are bad, and at most %zu may be: %s",
                            l->counts.bad, l->options.most_bad, made->message);
         if (!l->options.quiet)
             hr_log(HR_LOG_WARNING, "%s: left out", made->message);

@@ -72,6 +72,14 @@ static enum hr_status check_unlabelled(const struct hr_running *r)
     return HR_OK;
 }
 
+/* Faults of data are the input's, those of a model keep their kind. */
+static enum hr_status as_input(enum hr_status status)
+{
+    const bool is_fault = status == HR_E_FORMAT || status == HR_E_NOT_FOUND ||
+                          status == HR_E_MISMATCH || status == HR_E_LIMIT;
+    return is_fault ? HR_E_IO : status;
+}
+
 static enum hr_status open_data(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
@@ -505,7 +513,7 @@ static enum hr_status prepare(struct hr_running *r)
                        options->average);
     HR_TRY(hr_zoo_find(&r->row, options->architecture));
     HR_TRY(make_recipes(r));
-    HR_TRY(open_data(r));
+    HR_TRY(as_input(open_data(r)));
     hash_data(r);
     HR_TRY(make_loaders(r));
     HR_TRY(make_schedule(r));

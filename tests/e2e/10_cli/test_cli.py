@@ -150,7 +150,7 @@ def test_inputs_of_every_kind(small, tmp_path):
     raw = subprocess.run([PROGRAM, "predict", "-m", small, "-f", "jsonl", "-"],
                          input=CAT.read_bytes(), capture_output=True)
     assert json.loads(raw.stdout)["filename"] == "-"
-    fail(3, "no file matches", result=run("predict", "-m", small, str(tmp_path / "*.gif")))
+    fail(4, "no file matches", result=run("predict", "-m", small, str(tmp_path / "*.gif")))
     fail(2, "no pictures", result=run("predict", "-m", small, tmp_path / "sub" / ".."
                                       / "sub" / "empty") if (tmp_path / "sub" / "empty").mkdir()
          is None else None)
@@ -214,7 +214,7 @@ def test_preprocess_then_run_is_predict(w18, tmp_path):
     np.save(x, np.zeros((1, 3, 225, 224), dtype="f4"))
     fail(3, "225", "224 and 253", result=run("run", w18, "-i", x, "-o", y))
     np.save(x, np.zeros((1, 1, 32, 32), dtype="f4"))
-    fail(3, "[1,1,32,32]", result=run("run", w18, "-i", x, "-o", y))
+    fail(4, "[1,1,32,32]", result=run("run", w18, "-i", x, "-o", y))
 
 
 def test_preprocess_png_and_recipes(tmp_path):
@@ -227,7 +227,7 @@ def test_preprocess_png_and_recipes(tmp_path):
     x = np.load(tmp_path / "x.npy")
     assert x.shape == (1, 3, 256, 192) and x.max() <= 255 and x.max() > 100
     fail(2, "--mean", result=run("preprocess", CAT, "-o", out, "--mean", "1,2"))
-    fail(3, "pixels", "limit", result=run("preprocess", CAT, "-o", out, "--max-pixels", "1000"))
+    fail(4, "pixels", "limit", result=run("preprocess", CAT, "-o", out, "--max-pixels", "1000"))
 
 
 # ---- models ----
@@ -570,3 +570,35 @@ def test_bomb_is_refused_from_its_header(small, tmp_path):
 def test_threads_are_clamped(small):
     result = run("predict", "-m", small, PICTURES / "one.png", "-t", 1000)
     assert result.returncode == 0 and "threads" in result.stderr
+
+
+# ---- Exit codes, the same over all commands ----
+
+def test_what_is_wrong_with_the_input_is_4(small, tmp_path):
+    none, text, out = tmp_path / "none.jpg", tmp_path / "text.jpg", tmp_path / "out"
+    text.write_text("text")
+    for picture in (none, text):
+        for command in (["explain", picture, "-m", small, "-o", out], ["features", picture, "-m", small, "-o", out],
+                        ["preprocess", picture, "-o", tmp_path / "x.npy"], ["augment", picture, "-o", out],
+                        ["diff", small, small, "--picture", picture], ["run", small, "-i", picture, "-o", out],
+                        ["eval", picture, "-m", small], ["check-data", picture],
+                        ["train", picture, "-o", tmp_path / "run", "-a", "hrnet_w18_small"]):
+            fail(4, picture.name, result=run(*command))
+        assert run("predict", picture, "-m", small).returncode == 1, "a record says what failed"
+    fail(4, "no file", result=run("predict", tmp_path / "*.gif", "-m", small))
+    fail(4, "none.txt", result=run("predict", "--files-from", tmp_path / "none.txt", "-m", small))
+    assert not out.exists() and not (tmp_path / "run").exists()
+
+
+def test_what_is_wrong_with_the_model_is_3(small, tmp_path):
+    text = tmp_path / "text.pth"
+    text.write_text("text")
+    for model in (tmp_path / "none.pth", text, "HRNet_W99"):
+        for command in (["predict", CAT, "-m", model], ["explain", CAT, "-m", model, "--json"],
+                        ["features", CAT, "-m", model, "-o", tmp_path / "x.png"],
+                        ["preprocess", CAT, "-m", model, "-o", tmp_path / "x.npy"], ["diff", model, small],
+                        ["diff", small, model], ["run", model, "-i", "x.npy", "-o", "y.npy"], ["info", model],
+                        ["verify", model], ["convert", model, tmp_path / "y.pth"],
+                        ["export", model, "-o", tmp_path / "y.onnx"], ["plan", model], ["bench", model],
+                        ["tune", model], ["serve", model], ["eval", tmp_path, "-m", model]):
+            fail(3, str(model).rsplit("/")[-1], result=run(*command))

@@ -187,7 +187,7 @@ def test_what_is_wrong_is_told(w18, tmp_path):
         "--json")
     bad(3, "stage4.0", "explain", CAT, "-m", w18, "--feature", "stage4.9", "--json")
     bad(2, "class 1000 is out of range", "explain", CAT, "-m", w18, "--class", 1000, "--json")
-    bad(3, "none.jpg", "explain", "none.jpg", "-m", w18, "--json")
+    bad(4, "none.jpg", "explain", "none.jpg", "-m", w18, "--json")
     bad(2, "features needs --output", "features", CAT, "-m", w18)
     bad(2, "holds one picture, not 2", "predict", CAT, CAT, "-m", w18, "--features", tmp_path / "x.npz")
 

@@ -73,7 +73,7 @@ def test_everything_that_is_wrong_is_named(data):
     picture(data / "val" / "a" / "leak.ppm", 4)
     picture(data / "train" / "b" / "twin.ppm", 0)
     result = run("check-data", data / "train", "--val", data / "val", "--json")
-    assert result.returncode == 3
+    assert result.returncode == 1
     report = json.loads(result.stdout)
     assert report["schema"] == 1 and report["verdict"] == "errors"
     assert report["train"] == {"pictures": 15, "missing": 0, "unreadable": 2}
@@ -84,7 +84,7 @@ def test_everything_that_is_wrong_is_named(data):
     assert report["errors"] == 5 and report["classes"][0] == {
         "label": 0, "name": "a", "train": 8, "val": 7}
     text = run("check-data", data / "train", "--val", data / "val")
-    assert text.returncode == 3 and "cut.jpg: the picture ends early" in text.stdout
+    assert text.returncode == 1 and "cut.jpg: the picture ends early" in text.stdout
     assert text.stdout.splitlines()[-1] == \
         "errors: 5 errors, 0 warnings: the data should not be trained on as it is"
 
@@ -94,10 +94,10 @@ def test_quick_and_strict(data):
                                            for i in range(6)))
     quick = run("check-data", data / "list.txt", "--quick")
     assert quick.returncode == 0 and "2 classes have fewer than 5 pictures" in quick.stdout
-    assert run("check-data", data / "list.txt", "--quick", "--strict").returncode == 3
-    assert run("check-data", data / "list.txt", "--classes", "1").returncode == 3
+    assert run("check-data", data / "list.txt", "--quick", "--strict").returncode == 1
+    assert run("check-data", data / "list.txt", "--classes", "1").returncode == 1
     missing = run("check-data", data / "nothing")
-    assert missing.returncode == 3 and "no such folder or list" in missing.stderr
+    assert missing.returncode == 4 and "no such folder or list" in missing.stderr
 
 
 def test_training_looks_first(data):
@@ -111,8 +111,8 @@ def test_training_looks_first(data):
                    "32", "-e", "1", *more)
     pictures = [f"train/{'ab'[i % 2]}/{i}.ppm" for i in range(12)]
     one = go("".join(f"{p} {i % 2 + 1}\n" for i, p in enumerate(pictures)))
-    assert one.returncode == 3 and "labels look 1-based" in one.stderr
+    assert one.returncode == 4 and "labels look 1-based" in one.stderr
     turned = go("".join(f"{p} {i % 2}\n" for i, p in enumerate(pictures)),
                 "val/a/0.ppm 1\nval/b/1.ppm 0\n")
-    assert turned.returncode == 3 and "number classes differently" in turned.stderr
+    assert turned.returncode == 4 and "number classes differently" in turned.stderr
     assert not (data / "run").exists()

@@ -123,7 +123,7 @@ def labels_file(folder):
 
 def test_what_is_refused(data, teacher, tmp_path):
     result = run("train", lists(data, tmp_path), "--root", data, "-o", tmp_path / "a", *COMMON)
-    assert result.returncode == 3 and "label '-1'" in result.stderr
+    assert result.returncode == 4 and "label '-1'" in result.stderr
     result = run(*command(data, tmp_path, tmp_path / "b", teacher, "--distill", "mdl"))
     assert result.returncode == 2 and "distillation 'mdl' is not known" in result.stderr
     result = run(*command(data, tmp_path, tmp_path / "c", teacher, "--classes", "7"))

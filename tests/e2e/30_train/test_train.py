@@ -120,7 +120,7 @@ def test_eval_says_what_the_last_epoch_said(whole, data, tmp_path):
     for kind in ("other", "top"):
         picture(tmp_path / "d" / kind / "0.ppm", "top", 1)
     result = run("eval", tmp_path / "d", "-m", model)
-    assert result.returncode == 3 and "class 'other'" in result.stderr
+    assert result.returncode == 4 and "class 'other'" in result.stderr
 
 
 def test_calibration_and_mistakes_of_eval(whole, data):
@@ -275,7 +275,7 @@ def test_bad_lists_are_refused(data, tmp_path, line, word):
     path = next((data / "train" / "top").iterdir())
     (tmp_path / "list.txt").write_text(f"{path.relative_to(data)} 0\n{line}\n")
     result = train(tmp_path / "list.txt", tmp_path / "run", "--root", data, epochs=1)
-    assert result.returncode == 3 and word in result.stderr, result.stderr
+    assert result.returncode == 4 and word in result.stderr, result.stderr
 
 
 def test_a_bad_picture_is_named(data, tmp_path):
@@ -285,7 +285,7 @@ def test_a_bad_picture_is_named(data, tmp_path):
             picture(tmp_path / "d" / kind / f"{i}.ppm", kind, i)
     (tmp_path / "d" / "top" / "1.ppm").write_bytes(b"no picture")
     result = train(tmp_path / "d", tmp_path / "run", "--max-bad", "0", epochs=1)
-    assert result.returncode == 3 and "top/1.ppm" in result.stderr, result.stderr
+    assert result.returncode == 4 and "top/1.ppm" in result.stderr, result.stderr
 
 
 def test_bad_pictures_are_named_once_and_left_out(data, tmp_path):
@@ -305,7 +305,7 @@ def test_bad_pictures_are_named_once_and_left_out(data, tmp_path):
     assert (tmp_path / "a" / "state.safetensors").read_bytes() == \
         (tmp_path / "b" / "state.safetensors").read_bytes()
     result = train(tmp_path / "d", tmp_path / "c", "--max-bad", "1", epochs=1)
-    assert result.returncode == 3 and "2 pictures are bad, and at most 1" in result.stderr
+    assert result.returncode == 4 and "2 pictures are bad, and at most 1" in result.stderr
 
 
 CHAIN = "timm:rand-m9-mstd0.5-inc1;jitter:hue=0.1;erasing:p=0.5,mode=pixel;gridmask:p=0.3;" \
