@@ -4,9 +4,12 @@
 #include "base/launch.h"
 
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/cpu.h"
 #include "base/text.h"
 
 static const struct {
@@ -36,4 +39,21 @@ struct hr_launch hr_launch_get(void)
             return (struct hr_launch){ rank, ranks, local > 0 && local <= ranks ? local : 0 };
     }
     return (struct hr_launch){ 0, 1, 1 };
+}
+
+/* Is the process kept off some of the machine's CPUs? */
+static bool is_bound(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof set, &set) == 0 &&
+           CPU_COUNT(&set) < sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+unsigned hr_launch_threads(void)
+{
+    const unsigned count = hr_cpu_count(), ranks = (unsigned)hr_launch_get().local_ranks;
+    if (ranks < 2 || is_bound())
+        return count;
+    return count > ranks ? count / ranks : 1;
 }

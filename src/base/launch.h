@@ -10,4 +10,8 @@ struct hr_launch {
 };
 struct hr_launch hr_launch_get(void);
 
+/* Threads that suit this process: the CPUs it may use, divided among the processes of this machine
+ * unless the launcher bound each to CPUs of its own; >= 1. */
+unsigned hr_launch_threads(void);
+
 #endif

@@ -141,6 +141,15 @@ static enum hr_status take_arch_pretrained(const struct hr_config_sink *sink,
     return give_pretrained(sink, weights_flag(sink), hr_config_at(root, "Arch"));
 }
 
+static enum hr_status take_sync_norms(const struct hr_config_sink *sink,
+                                      const struct hr_value *value, const struct hr_value *root)
+{
+    (void)root;
+    if (sink->evaluates || value->kind != HR_VALUE_BOOL || !value->integer)
+        return HR_OK;
+    return sink->give(sink->context, "sync-batch-norm", "1", value);
+}
+
 /* A network of a DistillationModel: its weights, and its name as a flag where one takes it. */
 static enum hr_status take_network(const struct hr_config_sink *sink,
                                    const struct hr_value *network, const char *weights,
@@ -569,7 +578,7 @@ const struct hr_config_key hr_config_keys[] = {
     { "Arch.class_num", "classes", "classes", NULL, NULL },
     { "Arch.pretrained", NULL, NULL, NULL, take_arch_pretrained },
     { "Arch.use_ssld", NULL, NULL, "True|False|None", NULL },
-    { "Arch.use_sync_bn", NULL, NULL, "", NULL },
+    { "Arch.use_sync_bn", NULL, NULL, NULL, take_sync_norms },
     { "Loss.Train", NULL, NULL, NULL, take_loss },
     { "Loss.Eval.*", NULL, NULL, "", NULL },
     { "Optimizer", NULL, NULL, NULL, take_optimizer },

@@ -157,7 +157,7 @@ void hr_wide_wgrad(const struct hr_wide_wgrad *call, size_t first, size_t last)
 
 /* ---- Batch norm ---- */
 
-void hr_wide_norm(const struct hr_wide_norm *call, size_t first, size_t last)
+void hr_wide_norm_stats(const struct hr_wide_norm *call, size_t first, size_t last)
 {
     const double count = (double)call->pixels;
     for (size_t i = first; i < last; i++) {
@@ -170,42 +170,61 @@ void hr_wide_norm(const struct hr_wide_norm *call, size_t first, size_t last)
             variance += d * d;
         }
         call->mean[i] = mean;
-        call->variance[i] = variance /= count;
+        call->variance[i] = variance / count;
+    }
+}
+
+void hr_wide_norm(const struct hr_wide_norm *call, size_t first, size_t last)
+{
+    for (size_t i = first; i < last; i++)
         for (size_t p = 0; p < call->pixels; p++) {
             const size_t at = p * call->stride + i;
-            double y =
-                (call->x[at] - mean) / sqrt(variance + call->epsilon) * (double)call->gamma[i] +
-                (double)call->beta[i];
+            double y = (call->x[at] - call->mean[i]) / sqrt(call->variance[i] + call->epsilon) *
+                           (double)call->gamma[i] +
+                       (double)call->beta[i];
             y += call->residual ? call->residual[at] : 0.0;
             call->y[at] = call->relu && !(y > 0.0) ? 0.0 : y;
         }
+}
+
+/* The gradient behind the ReLU. */
+static double wide_g(const struct hr_wide_norm *call, size_t at)
+{
+    return call->relu && !(call->y[at] > 0.0) ? 0.0 : call->dy[at];
+}
+
+void hr_wide_norm_sums(const struct hr_wide_norm *call, size_t first, size_t last)
+{
+    for (size_t i = first; i < last; i++) {
+        const double inverse = 1.0 / sqrt(call->variance[i] + call->epsilon);
+        double sum = 0.0, product = 0.0;
+        for (size_t p = 0; p < call->pixels; p++) {
+            const size_t at = p * call->stride + i;
+            const double g = wide_g(call, at);
+            sum += g;
+            product += g * ((call->x[at] - call->mean[i]) * inverse);
+        }
+        call->sum[i] = sum;
+        call->product[i] = product;
+        call->dgamma[i] = (float)product;
+        call->dbeta[i] = (float)sum;
     }
 }
 
 void hr_wide_norm_grad(const struct hr_wide_norm *call, size_t first, size_t last)
 {
-    const double count = (double)call->pixels;
     for (size_t i = first; i < last; i++) {
         const double inverse = 1.0 / sqrt(call->variance[i] + call->epsilon);
-        double sum = 0.0, product = 0.0; /* of g, and of g times the normalised input */
-        for (int pass = 0; pass < 2; pass++)
-            for (size_t p = 0; p < call->pixels; p++) {
-                const size_t at = p * call->stride + i;
-                const double g = call->relu && !(call->y[at] > 0.0) ? 0.0 : call->dy[at];
-                const double x = (call->x[at] - call->mean[i]) * inverse;
-                if (pass == 0) {
-                    sum += g;
-                    product += g * x;
-                    continue;
-                }
-                put(call->dx + at,
-                    (double)call->gamma[i] * inverse * (g - sum / count - x * product / count),
-                    call->dx_add);
-                if (call->dresidual)
-                    put(call->dresidual + at, g, call->dresidual_add);
-            }
-        call->dgamma[i] = (float)product;
-        call->dbeta[i] = (float)sum;
+        for (size_t p = 0; p < call->pixels; p++) {
+            const size_t at = p * call->stride + i;
+            const double g = wide_g(call, at), x = (call->x[at] - call->mean[i]) * inverse;
+            put(call->dx + at,
+                (double)call->gamma[i] * inverse *
+                    (g - call->sum[i] / call->count - x * call->product[i] / call->count),
+                call->dx_add);
+            if (call->dresidual)
+                put(call->dresidual + at, g, call->dresidual_add);
+        }
     }
 }
 

@@ -37,20 +37,25 @@ struct hr_wide_wgrad {
 };
 void hr_wide_wgrad(const struct hr_wide_wgrad *call, size_t first, size_t last);
 
-/* Batch norm as in kernel/norm.h, for channels [first, last); statistics included. */
+/* Batch norm as in kernel/norm.h, for channels [first, last), in two parts each way: what is summed
+ * over pixels, then what is made of it. */
 struct hr_wide_norm {
     size_t pixels, stride;
     double epsilon;
     const double *x, *residual;
-    double *y, *mean, *variance; /* by channel: results of forward */
+    double *y, *mean, *variance; /* the last two by channel: results of stats */
     const float *gamma, *beta;
     bool relu;
     const double *dy;
+    double *sum, *product; /* by channel, results of sums: of g, and of g and the normalised x */
+    double count;          /* of the pixels that these two are of */
     double *dx, *dresidual;
     float *dgamma, *dbeta;
     bool dx_add, dresidual_add;
 };
+void hr_wide_norm_stats(const struct hr_wide_norm *call, size_t first, size_t last);
 void hr_wide_norm(const struct hr_wide_norm *call, size_t first, size_t last);
+void hr_wide_norm_sums(const struct hr_wide_norm *call, size_t first, size_t last);
 void hr_wide_norm_grad(const struct hr_wide_norm *call, size_t first, size_t last);
 
 /* One term of a sum (kernel/eltwise.h): y = or += up(x); and back, dx = or += sum of dy where the

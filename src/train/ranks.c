@@ -156,7 +156,7 @@ enum hr_status hr_ranks_tell_bad(struct hr_reduce *reduce, struct hr_ranks_bad *
     if (bad->names.count <= most)
         return HR_OK;
     return hr_reduce_agree(reduce,
-                           hr_fail(HR_E_FORMAT, "%zu pictures are bad, and at most %zu may be: %s",
+                           hr_fail(HR_E_IO, "%zu pictures are bad, and at most %zu may be: %s",
                                    bad->names.count, most, bad->names.items[bad->names.count - 1]));
 }
 

@@ -495,7 +495,7 @@ enum hr_status hr_tape_create(struct hr_tape **out, struct hr_graph *graph,
 {
     assert(!options->frozen || !options->wide);
     assert(!options->half || (!options->frozen && !options->wide && !options->feature_count));
-    assert(!options->sync || (!options->frozen && !options->wide));
+    assert(!options->sync || !options->frozen);
     HR_TRY(hr_rewrite_pin_features(graph, options->features, options->feature_count));
     HR_TRY(hr_rewrite_fuse_sums(graph));
     struct hr_tape *tape = hr_mem_alloc(1, sizeof *tape);

@@ -31,7 +31,7 @@ struct hr_tape_options {
     bool unbiased;       /* running variance of N - 1 (PyTorch), else of N (Paddle on a CPU) */
     float momentum;      /* weight of the old running statistics: 0.9 */
     const struct hr_tape_sync *sync; /* outlives the tape; NULL: norms of its own pictures.  Not
-                                        with `wide` or `frozen` */
+                                        with `frozen` */
     bool frozen; /* norms use the running statistics, which stay, and parameters get no gradient:
                     to ask a trained network, not to train it.  Not with `wide` */
     const char *const *features; /* named values that can be read, with their gradients */

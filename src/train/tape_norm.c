@@ -204,6 +204,16 @@ static void use_statistics(const struct norm_detail *d, const struct hr_tape_run
 
 /* ---- In double ---- */
 
+static void wide_norm_stats(const void *context, size_t first, size_t last)
+{
+    hr_wide_norm_stats(context, first, last);
+}
+
+static void wide_norm_sums(const void *context, size_t first, size_t last)
+{
+    hr_wide_norm_sums(context, first, last);
+}
+
 static void wide_norm(const void *context, size_t first, size_t last)
 {
     hr_wide_norm(context, first, last);
@@ -234,14 +244,20 @@ static void run_wide(const struct norm_detail *d, const struct hr_tape_run *run)
     const struct state state = state_at(run, d->state, d->stride);
     struct hr_wide_norm call = wide_of(d, run, &state);
     call.residual = hr_tape_wide(run, d->residual);
-    hr_tape_ranges(run, wide_norm, &call, d->c, 4 * call.pixels);
+    hr_tape_ranges(run, wide_norm_stats, &call, d->c, 2 * call.pixels);
+    share_statistics(d, run, &state);
+    hr_tape_ranges(run, wide_norm, &call, d->c, 2 * call.pixels);
     use_statistics(d, run, &state);
 }
 
 static void run_wide_grad(const struct norm_detail *d, const struct hr_tape_run *run)
 {
     const struct state state = state_at(run, d->state, d->stride);
+    const struct state sums = state_at(run, d->state_back, d->stride);
     struct hr_wide_norm call = wide_of(d, run, &state);
+    call.sum = sums.first;
+    call.product = sums.second;
+    call.count = pixels_of(d, run);
     call.dy = hr_tape_wide(run, d->dy);
     call.dx = hr_tape_wide(run, d->dx);
     call.dx_add = d->dx_add;
@@ -249,7 +265,9 @@ static void run_wide_grad(const struct norm_detail *d, const struct hr_tape_run 
     call.dresidual_add = d->dresidual_add;
     call.dgamma = run->gradients + d->gamma;
     call.dbeta = run->gradients + d->beta;
-    hr_tape_ranges(run, wide_norm_grad, &call, d->c, 4 * call.pixels);
+    hr_tape_ranges(run, wide_norm_sums, &call, d->c, 2 * call.pixels);
+    share_sums(d, run, &sums);
+    hr_tape_ranges(run, wide_norm_grad, &call, d->c, 2 * call.pixels);
 }
 
 /* ---- The steps ---- */

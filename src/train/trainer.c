@@ -3,9 +3,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
-#include <unistd.h>
 
-#include "base/cpu.h"
 #include "base/launch.h"
 #include "base/os.h"
 #include "session/session.h"
@@ -478,16 +476,6 @@ static void say_why(const struct hr_running *r, bool at_once)
                (unsigned long long)r->at.epoch);
 }
 
-/* Processes of one machine that may use all its CPUs divide them; those that a launcher has bound
- * to some, use these. */
-static unsigned threads_of_rank(void)
-{
-    const struct hr_launch launch = hr_launch_get();
-    const unsigned count = hr_cpu_count(), ranks = (unsigned)launch.local_ranks;
-    const bool bound = (long)count < sysconf(_SC_NPROCESSORS_ONLN);
-    return bound || ranks < 2 ? count : count > ranks ? count / ranks : 1;
-}
-
 /* How well the sums hid behind the backward half. */
 static void say_times(const struct hr_running *r)
 {
@@ -519,7 +507,7 @@ enum hr_status hr_train(const struct hr_train_options *options, hr_train_observe
     struct hr_train_options own = *options;
     bool at_once = false;
     if (hr_launch_get().ranks > 1) {
-        own.threads = own.threads ? own.threads : threads_of_rank();
+        own.threads = own.threads ? own.threads : hr_launch_threads();
         own.loader_threads = own.loader_threads ? own.loader_threads : own.threads;
     }
     enum hr_status status = hr_running_start(&t.r, &own);

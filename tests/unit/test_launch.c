@@ -6,8 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/cpu.h"
 #include "base/launch.h"
 
 static void forget(void)
@@ -77,12 +80,36 @@ static void nonsense(void **state)
     expect(0, 1, 1);
 }
 
+/* On one CPU of several a process is bound. */
+static void threads(void **state)
+{
+    (void)state;
+    cpu_set_t all, one;
+    forget();
+    const unsigned count = hr_cpu_count();
+    assert_int_equal(hr_launch_threads(), count);
+    setenv("PMI_RANK", "0", 1);
+    setenv("PMI_SIZE", "2", 1);
+    assert_int_equal(hr_launch_threads(), count);
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    setenv("MPI_LOCALNRANKS", "2", 1);
+    if (CPU_COUNT(&all) == sysconf(_SC_NPROCESSORS_ONLN))
+        assert_int_equal(hr_launch_threads(), count > 1 ? count / 2 : 1);
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(hr_launch_threads(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone),
         cmocka_unit_test(told),
         cmocka_unit_test(nonsense),
+        cmocka_unit_test(threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

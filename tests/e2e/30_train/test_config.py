@@ -90,6 +90,12 @@ def test_flags_go_over_settings_over_the_environment_over_the_file():
     assert epochs("-o", "Global.epochs=6", "--epochs", "7", HRNET_EPOCHS="5") == ("7", "command line")
 
 
+def test_norms_over_all_processes():
+    for value, flag in (("True", "yes"), ("False", "no")):
+        values, _ = shown("train", "-c", FILE, "-o", f"Arch.use_sync_bn={value}")
+        assert values["sync-batch-norm"][0] == flag
+
+
 def test_a_run_by_file_is_the_run_by_flags(data, tmp_path):
     result = run("train", "-c", FILE, *settings(data, tmp_path / "a"))
     assert result.returncode == 0, result.stderr

@@ -347,12 +347,13 @@ def test_a_loss_that_explodes_names_step_and_layer(data, tmp_path):
         assert word in result.stderr, result.stderr
 
 
-def test_an_interrupt_stops_with_130(data, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_with_130(data, tmp_path, number):
     process = subprocess.Popen([PROGRAM, "train", str(data / "train"), "-o", str(tmp_path / "run"),
                                 "-e", "500", *COMMON, "--progress", "none"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "stopped" in stderr
 

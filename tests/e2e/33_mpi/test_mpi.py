@@ -254,7 +254,7 @@ def test_a_stop_reaches_all_and_other_numbers_of_processes_may_go_on(data, tmp_p
 
 @together
 def test_what_is_wrong_is_said_once(data, tmp_path):
-    result = train(2, data, tmp_path / "a", "--val", tmp_path / "none", "-b", "4", code=3)
+    result = train(2, data, tmp_path / "a", "--val", tmp_path / "none", "-b", "4", code=4)
     assert result.stderr.count("hrnet: ") == 1, result.stderr
     assert "process 0 of 2: " in result.stderr
     bad = tmp_path / "bad"
@@ -263,7 +263,7 @@ def test_what_is_wrong_is_said_once(data, tmp_path):
     (bad / "train" / "top" / "0.ppm").write_bytes(b"P6 48 40 255\nshort")
     result = train(2, bad, tmp_path / "b", "-b", "3", epochs=3)
     assert result.stderr.count("0.ppm") == 1 and "1 of 12 pictures were bad" in result.stderr
-    result = train(2, bad, tmp_path / "c", "-b", "3", "--max-bad", "0", code=3)
+    result = train(2, bad, tmp_path / "c", "-b", "3", "--max-bad", "0", code=4)
     assert "0.ppm" in result.stderr and "process " in result.stderr
     parts = command(2, "train", data / "train", "-o", tmp_path / "d", *COMMON, "-b", "4")
     parts[parts.index("-n") + 1] = "1"
