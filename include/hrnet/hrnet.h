@@ -146,6 +146,7 @@ struct hrnet_model_options {
     const char *labels_path;  /**< label file; NULL: the file's own or the built-in names */
     int microsoft_fuse_order; /**< nonzero: add fuse terms in Microsoft's order */
     hrnet_result activation;  /**< what makes scores; logits: what the file says, or softmax */
+    unsigned threads;         /**< that check the file's values; 0: the CPUs, at most 8 */
 };
 /** Sets the defaults; struct_size is sizeof of the caller's struct.  Options of another size than
  *  this version's are taken: missing ones keep their default, later ones must be zero.  Options

@@ -58,7 +58,8 @@ static enum hr_status model_setup(struct model_setup *setup,
         .fuse_order_set = o.microsoft_fuse_order != 0,
         .activation =
             o.activation == HRNET_RESULT_SIGMOID ? HR_ACTIVATION_SIGMOID : HR_ACTIVATION_SOFTMAX,
-        .activation_set = o.activation != HRNET_RESULT_LOGITS
+        .activation_set = o.activation != HRNET_RESULT_LOGITS,
+        .threads = o.threads
     };
     if (o.recipe) {
         HR_TRY(hr_api_recipe_checked(&setup->recipe, o.recipe));

@@ -216,6 +216,7 @@ static struct hrnet_model_options options_of(const struct hr_args *args)
     if (activation)
         options.activation =
             strcmp(activation, "sigmoid") == 0 ? HRNET_RESULT_SIGMOID : HRNET_RESULT_SOFTMAX;
+    options.threads = (unsigned)hr_arg_count(args, "threads");
     return options;
 }
 

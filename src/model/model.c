@@ -233,7 +233,8 @@ static enum hr_status fill(struct hr_model *m, struct hr_store *file, const char
                        "made a network for its own engine: `hrnet convert` recovers the %zu "
                        "tensors, the model is the file it was made from",
                        hr_store_count(file));
-    HR_TRY(hr_names_match(&m->weights, &m->match, file, expect, o->classes, o->replace_head));
+    HR_TRY(hr_names_match(&m->weights, &m->match, file, expect, o->classes, o->replace_head,
+                          o->threads));
     find_published(m, file, name);
     HR_TRY(read_own(m, file));
     if (o->fuse_order_set)

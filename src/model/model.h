@@ -25,6 +25,7 @@ struct hr_model_options {
     bool fuse_order_set;            /* else the file's own, or Paddle's */
     enum hr_activation activation;  /* used when activation_set */
     bool activation_set;            /* else the file's own, or softmax */
+    unsigned threads;               /* that look at the values; 0: the CPUs, at most 8 */
 };
 
 struct hr_model; /* immutable after open; thread-safe */

@@ -81,11 +81,12 @@ struct hr_match {
  * weights of PyTorch become [in,out] by strides; head biases b are folded: mean' = mean - b).
  * `expect` NULL: whatever the file is; else HR_E_MISMATCH if it is another architecture.
  * classes 0: the file's; else they must agree unless replace_head, which makes a head of `classes`
- * outputs (zeros: uniform scores, to be trained).  Fails with the verdict as message, which names
- * the first wrong tensor as the file does, with both shapes; *match is filled either way. */
+ * outputs (zeros: uniform scores, to be trained).  `threads` look at the values (hr_flaws_find).
+ * Fails with the verdict as message, which names the first wrong tensor as the file does, with both
+ * shapes; *match is filled either way. */
 enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
                               const struct hr_store *file, const struct hr_zoo_row *expect,
-                              int classes, bool replace_head) HR_WARN_UNUSED;
+                              int classes, bool replace_head, unsigned threads) HR_WARN_UNUSED;
 
 /* The reverse: the canonical store's tensors under another scheme's names and shapes, in that
  * scheme's order; views, so that `canonical` must outlive it (PyTorch: num_batches_tracked 0, head

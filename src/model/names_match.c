@@ -9,16 +9,17 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "graph/graph.h"
+#include "model/flaws.h"
 #include "model/names.h"
 
 #define PROBE_SIZE 32 /* px; parameters do not depend on the picture's size */
-#define FLAW_BYTES 128
 
 struct matching {
     const struct hr_store *file;
     struct hr_store *out;
     struct hr_match *match;
-    bool *used; /* [tensors of the file]: went into the network */
+    bool *used;     /* [tensors of the file]: went into the network */
+    uint8_t *flaws; /* [tensors of the file]: of their values, enum hr_flaw */
     bool head_biases;
     size_t param_count;
     char first_wrong[512];                                       /* in words; "" while nothing is */
@@ -40,56 +41,34 @@ static void fault(struct matching *m, size_t *count, const char *format, ...)
 
 /* ---- Values ---- */
 
-/* Float32 values, by their exponents, which vectorises. */
-static bool all_finite(const uint8_t *values, size_t count)
+/* Counts a tensor of the file as unusable if its values are; true if so. */
+static bool note_flaw(struct matching *m, size_t index, const char *full, bool variance)
 {
-    uint32_t bad = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, values + 4 * i, sizeof bits);
-        bad |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    return !bad;
+    const unsigned flaws = m->flaws[index];
+    const char *flaw = NULL;
+    if (flaws & HR_FLAW_NOT_FINITE)
+        flaw = "holds NaN or infinity: the file is damaged or the training diverged";
+    else if (variance && (flaws & HR_FLAW_NEGATIVE))
+        flaw = "holds a negative variance: the file is damaged";
+    if (flaws & HR_FLAW_TYPE)
+        fault(m, &m->match->unusable, "%s is of type %s: floating point is wanted", full,
+              hr_dtype_name(hr_store_tensor(m->file, index)->dtype));
+    else if (flaw)
+        fault(m, &m->match->unusable, "%s %s", full, flaw);
+    return flaw || (flaws & HR_FLAW_TYPE);
 }
 
-static bool any_negative(const uint8_t *values, size_t count)
+/* Looks at all values that may be weights. */
+static enum hr_status look_at_values(struct matching *m, unsigned threads)
 {
-    bool negative = false;
+    const size_t count = hr_store_count(m->file);
+    if (!(m->flaws = hr_mem_alloc(count, sizeof *m->flaws)))
+        return HR_E_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        float value;
-        memcpy(&value, values + 4 * i, sizeof value);
-        negative |= value < 0;
+        const enum hr_name_kind kind = hr_names_kind(&m->match->is, hr_store_name(m->file, i));
+        m->used[i] = kind != HR_NAME_OPTIMIZER && kind != HR_NAME_COUNTER;
     }
-    return negative;
-}
-
-/* What is wrong with the values, in words; "" if nothing.  Fails for want of memory only. */
-static enum hr_status find_flaw(char flaw[FLAW_BYTES], const struct hr_tensor *t, bool variance)
-{
-    float *widened = NULL;
-    size_t elements;
-    flaw[0] = '\0';
-    if (t->dtype != HR_DTYPE_F32 && t->dtype != HR_DTYPE_F16 && t->dtype != HR_DTYPE_BF16 &&
-        t->dtype != HR_DTYPE_F64) {
-        snprintf(flaw, FLAW_BYTES, "is of type %s: floating point is wanted",
-                 hr_dtype_name(t->dtype));
-        return HR_OK;
-    }
-    HR_TRY(hr_shape_elements(&t->shape, &elements));
-    if (t->dtype != HR_DTYPE_F32 || !hr_tensor_contiguous(t)) {
-        if (!(widened = hr_mem_alloc_raw(elements, sizeof *widened)))
-            return HR_E_MEMORY;
-        hr_tensor_to_f32(widened, t);
-    }
-    const uint8_t *values = widened ? (const void *)widened : t->data; /* of any alignment */
-    if (!all_finite(values, elements))
-        snprintf(flaw, FLAW_BYTES,
-                 "holds NaN or infinity: the file is damaged or the training "
-                 "diverged");
-    else if (variance && any_negative(values, elements))
-        snprintf(flaw, FLAW_BYTES, "holds a negative variance: the file is damaged");
-    hr_mem_free(widened);
-    return HR_OK;
+    return hr_flaws_find(m->flaws, m->file, m->used, threads);
 }
 
 /* ---- Parameters ---- */
@@ -128,7 +107,7 @@ static enum hr_status subtract_bias(struct matching *m, const char *canonical,
 static enum hr_status fold_bias(struct matching *m, const char *canonical, const char *bias_name,
                                 const struct hr_tensor *mean)
 {
-    char full[HR_FULL_NAME_BYTES], flaw[FLAW_BYTES];
+    char full[HR_FULL_NAME_BYTES];
     size_t index;
     snprintf(full, sizeof full, "%s%s", m->match->is.prefix, bias_name);
     if (!hr_store_index(m->file, full, &index)) {
@@ -142,24 +121,17 @@ static enum hr_status fold_bias(struct matching *m, const char *canonical, const
               hr_shape_str(&mean->shape).s);
         return HR_OK;
     }
-    HR_TRY(find_flaw(flaw, bias, false));
-    if (!flaw[0])
-        return subtract_bias(m, canonical, mean, bias);
-    fault(m, &m->match->unusable, "%s %s", full, flaw);
-    return HR_OK;
+    return note_flaw(m, index, full, false) ? HR_OK : subtract_bias(m, canonical, mean, bias);
 }
 
 /* A parameter of the right shape. */
 static enum hr_status take_param(struct matching *m, const char *canonical, const char *full,
-                                 const struct hr_tensor *stored)
+                                 size_t index)
 {
-    char bias[HR_NAME_BYTES], flaw[FLAW_BYTES];
-    struct hr_tensor t = *stored;
-    HR_TRY(find_flaw(flaw, stored, hr_text_ends(canonical, "._variance")));
-    if (flaw[0]) {
-        fault(m, &m->match->unusable, "%s %s", full, flaw);
+    char bias[HR_NAME_BYTES];
+    struct hr_tensor t = *hr_store_tensor(m->file, index);
+    if (note_flaw(m, index, full, hr_text_ends(canonical, "._variance")))
         return HR_OK;
-    }
     if (t.shape.rank == 2 && hr_scheme_is_torch(m->match->is.scheme))
         hr_tensor_transpose(&t);
     HR_TRY(hr_name_of_head_bias(bias, m->match->is.scheme, canonical));
@@ -203,7 +175,7 @@ static enum hr_status match_param(struct matching *m, const struct hr_graph_para
     const struct hr_tensor *t = hr_store_tensor(m->file, index);
     const struct hr_shape want = hr_names_turned(&param->shape, &m->match->is);
     if (hr_shape_equal(&t->shape, &want))
-        return take_param(m, param->name, full, t);
+        return take_param(m, param->name, full, index);
     if (strcmp(param->name, "fc.bias") == 0 && t->shape.rank == 1)
         note_wrong_head(m, full, &t->shape);
     else
@@ -255,7 +227,8 @@ static enum hr_status match_row(struct matching *m, const struct hr_zoo_row *row
     struct hr_graph *graph = NULL;
     const struct hr_match *match = m->match;
     hr_store_destroy(m->out);
-    *m = (struct matching){ .file = m->file, .match = m->match, .used = m->used };
+    *m =
+        (struct matching){ .file = m->file, .match = m->match, .used = m->used, .flaws = m->flaws };
     *m->match = (struct hr_match){ .is = match->is,
                                    .classes = match->classes,
                                    .head_replaced = match->head_replaced };
@@ -400,7 +373,7 @@ static enum hr_status match_nearest(struct matching *m, const struct hr_zoo_row 
 
 enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
                               const struct hr_store *file, const struct hr_zoo_row *expect,
-                              int classes, bool replace_head)
+                              int classes, bool replace_head, unsigned threads)
 {
     struct matching m = { .file = file, .match = match };
     *match = (struct hr_match){ 0 };
@@ -412,7 +385,9 @@ enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
     HR_TRY(settle_classes(match, file, classes, replace_head));
     if (!(m.used = hr_mem_alloc(hr_store_count(file), sizeof *m.used)))
         return HR_E_MEMORY;
-    status = match_nearest(&m, expect);
+    status = look_at_values(&m, threads);
+    if (status == HR_OK)
+        status = match_nearest(&m, expect);
     if (status == HR_OK)
         status = give_verdict(&m, expect ? expect : match->is.row);
     else
@@ -423,5 +398,6 @@ enum hr_status hr_names_match(struct hr_store **out, struct hr_match *match,
     }
     hr_store_destroy(m.out);
     hr_mem_free(m.used);
+    hr_mem_free(m.flaws);
     return status;
 }

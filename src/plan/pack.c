@@ -11,11 +11,13 @@
 #include "base/mem.h"
 #include "graph/rewrite.h"
 
-/* Below this a tensor is packed by the caller alone: waking others costs more. */
-#define PARALLEL_BYTES ((size_t)128 << 10)
-/* A large tensor is packed this much at a time, and let go in between: its two forms are never
- * resident as a whole.  Smaller pays for more rounds, larger shows in the peak of memory. */
-#define ROUND_BYTES ((size_t)2 << 20)
+/* Threads pack pieces of about this size, several small tensors or parts of a large one side by
+ * side.  A round is PIECES_A_THREAD of them a thread; in between, what is packed is let go, so that
+ * the two forms of the weights are never resident as a whole.  Smaller pays for more rounds, larger
+ * shows in the peak of memory. */
+#define PIECE_BYTES     ((size_t)128 << 10)
+#define PIECES_A_THREAD 8
+#define ROUND_PIECES    64 /* at most */
 /* Tensors smaller than this stay mapped: their pages are shared with neighbours. */
 #define FORGET_BYTES ((size_t)8 << 10)
 
@@ -44,10 +46,6 @@ struct hr_packs {
     struct pack_entry *entries;
     size_t count, capacity, bytes;
     struct pack_slab *slabs; /* newest first */
-    float *scratch;          /* weights as floats */
-    size_t scratch_floats;
-    float *vectors; /* scale, bias and what they are made of */
-    size_t vector_floats;
 };
 
 enum hr_status hr_packs_create(struct hr_packs **out, const struct hr_store *weights)
@@ -68,7 +66,6 @@ void hr_packs_destroy(struct hr_packs *packs)
 {
     if (!packs)
         return;
-    hr_packs_trim(packs);
     while (packs->slabs) {
         struct pack_slab *slab = packs->slabs;
         packs->slabs = slab->next;
@@ -78,16 +75,6 @@ void hr_packs_destroy(struct hr_packs *packs)
     hr_mem_free(packs->entries);
     pthread_mutex_destroy(&packs->lock);
     hr_mem_free(packs);
-}
-
-void hr_packs_trim(struct hr_packs *packs)
-{
-    pthread_mutex_lock(&packs->lock);
-    hr_mem_free(packs->scratch);
-    hr_mem_free(packs->vectors);
-    packs->scratch = packs->vectors = NULL;
-    packs->scratch_floats = packs->vector_floats = 0;
-    pthread_mutex_unlock(&packs->lock);
 }
 
 size_t hr_packs_bytes(struct hr_packs *packs)
@@ -160,19 +147,6 @@ static enum hr_status param_tensor(const struct hr_packs *packs, const struct hr
     return HR_OK;
 }
 
-static enum hr_status reserve(float **block, size_t *have, size_t floats)
-{
-    if (*have >= floats)
-        return HR_OK;
-    hr_mem_free(*block);
-    *have = 0;
-    *block = hr_mem_alloc_raw(floats, sizeof **block);
-    if (!*block)
-        return HR_E_MEMORY;
-    *have = floats;
-    return HR_OK;
-}
-
 /* ---- Weights as floats --------------------------------------------------------------------- */
 
 struct convert_job {
@@ -196,28 +170,15 @@ static void convert_task(void *context, size_t task, size_t task_count)
     hr_tensor_to_f32(job->dst + (size_t)first * job->inner, &slice);
 }
 
-static size_t parts_of(const struct hr_pool *pool, size_t bytes)
-{
-    return pool && bytes >= PARALLEL_BYTES ? hr_pool_threads(pool) : 1;
-}
-
-static void spread(struct hr_pool *pool, hr_task_fn *fn, void *job, size_t parts)
-{
-    if (parts == 1)
-        fn(job, 0, 1);
-    else
-        hr_pool_run(pool, fn, job, parts);
-}
-
 static bool plain_floats(const struct hr_tensor *t)
 {
     return t->dtype == HR_DTYPE_F32 && (uintptr_t)t->data % sizeof(float) == 0 &&
            hr_tensor_contiguous(t);
 }
 
-/* Row-major floats of `t`: its own bytes, or packs->scratch. */
-static enum hr_status as_floats(struct hr_packs *packs, const struct hr_tensor *t,
-                                struct hr_pool *pool, const float **out)
+/* Row-major floats of `t`: its own bytes, or a block that *owned receives. */
+static enum hr_status as_floats(const float **out, float **owned, const struct hr_tensor *t,
+                                struct hr_pool *pool)
 {
     if (plain_floats(t)) {
         *out = t->data;
@@ -225,10 +186,15 @@ static enum hr_status as_floats(struct hr_packs *packs, const struct hr_tensor *
     }
     size_t elements;
     HR_TRY(hr_shape_elements(&t->shape, &elements));
-    HR_TRY(reserve(&packs->scratch, &packs->scratch_floats, elements));
-    struct convert_job job = { t, packs->scratch, elements / (size_t)t->shape.dim[0] };
-    spread(pool, convert_task, &job, parts_of(pool, elements * sizeof(float)));
-    *out = packs->scratch;
+    *out = *owned = hr_mem_alloc_raw(elements, sizeof **owned);
+    if (!*owned)
+        return HR_E_MEMORY;
+    struct convert_job job = { t, *owned, elements / (size_t)t->shape.dim[0] };
+    const bool small = !pool || elements * sizeof(float) < PIECE_BYTES;
+    if (small)
+        convert_task(&job, 0, 1);
+    else
+        hr_pool_run(pool, convert_task, &job, hr_pool_threads(pool));
     return HR_OK;
 }
 
@@ -239,14 +205,16 @@ struct folded {
     const float *scale, *bias;
 };
 
-/* Reads bias and norm of a node of `count` outputs into packs->vectors. */
-static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph *graph,
-                                   const struct hr_node *node, size_t count, struct folded *out)
+/* Reads bias and norm of a node of `count` outputs into a block that *owned receives. */
+static enum hr_status fold_vectors(struct folded *out, float **owned, const struct hr_packs *packs,
+                                   const struct hr_graph *graph, const struct hr_node *node,
+                                   size_t count)
 {
     size_t floats;
     if (!hr_size_mul(&floats, count, HR_ROLE_COUNT + 2))
         return hr_fail(HR_E_LIMIT, "%s: %zu outputs are too many", node->name, count);
-    HR_TRY(reserve(&packs->vectors, &packs->vector_floats, floats));
+    if (!(*owned = hr_mem_alloc_raw(floats, sizeof **owned)))
+        return HR_E_MEMORY;
 
     const float *of[HR_ROLE_COUNT] = { NULL };
     for (int role = HR_ROLE_BIAS; role < HR_ROLE_COUNT; role++) {
@@ -259,7 +227,7 @@ static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph
         if (elements != count)
             return hr_fail(HR_E_MISMATCH, "%s has %zu elements, but its layer has %zu outputs",
                            graph->params[node->param[role]].name, elements, count);
-        float *dst = packs->vectors + (size_t)role * count;
+        float *dst = *owned + (size_t)role * count;
         hr_tensor_to_f32(dst, t);
         of[role] = dst;
     }
@@ -268,7 +236,7 @@ static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph
         return HR_OK;
     if (!of[HR_ROLE_GAMMA] || !of[HR_ROLE_BETA] || !of[HR_ROLE_MEAN])
         return hr_fail(HR_E_INTERNAL, "%s: a batch norm without all of its parameters", node->name);
-    float *scale = packs->vectors + (size_t)HR_ROLE_COUNT * count, *bias = scale + count;
+    float *scale = *owned + (size_t)HR_ROLE_COUNT * count, *bias = scale + count;
     HR_TRY(hr_fold_factors(scale, bias, of, node->attr.epsilon, count,
                            graph->params[node->param[HR_ROLE_VARIANCE]].name));
     *out = (struct folded){ scale, bias };
@@ -277,28 +245,40 @@ static enum hr_status fold_vectors(struct hr_packs *packs, const struct hr_graph
 
 /* ---- Packing ------------------------------------------------------------------------------- */
 
-/* What the tasks of one job share. */
+/* One tensor on its way. */
 struct packing {
     const struct hr_pack_job *job;
+    struct pack_key key;
     const float *w;
     struct folded f;
-    bool transposed; /* LINEAR: w is [k][c] */
+    float *converted, *vectors; /* what w and f point into, or NULL */
+    bool transposed;            /* LINEAR: w is [k][c] */
     void *packed;
-    size_t round, rounds; /* tasks of this round, of all */
+    size_t begun, parts; /* pieces that rounds have taken, of all */
+    size_t forgotten;    /* pieces whose rows are let go */
 };
 
-static void conv_task(void *context, size_t task, size_t task_count)
-{
-    const struct packing *p = context;
-    p->job->conv->pack(p->packed, p->job->conv_shape, p->w, p->f.scale, p->f.bias,
-                       p->round * task_count + task, p->rounds * task_count);
-}
+/* Pieces that threads pack side by side; of a tensor that is not done, more follow in the next. */
+struct round {
+    struct packing packings[ROUND_PIECES];
+    struct {
+        size_t packing, part;
+    } pieces[ROUND_PIECES];
+    size_t packing_count, piece_count, piece_limit;
+};
 
-static void linear_task(void *context, size_t task, size_t task_count)
+static void piece_task(void *context, size_t task, size_t task_count)
 {
-    const struct packing *p = context;
-    p->job->linear->pack(p->packed, p->job->linear_shape, p->w, p->transposed, p->f.bias,
-                         p->round * task_count + task, p->rounds * task_count);
+    const struct round *round = context;
+    const struct packing *p = &round->packings[round->pieces[task].packing];
+    const struct hr_pack_job *job = p->job;
+    const size_t part = round->pieces[task].part;
+    (void)task_count;
+    if (job->conv)
+        job->conv->pack(p->packed, job->conv_shape, p->w, p->f.scale, p->f.bias, part, p->parts);
+    else
+        job->linear->pack(p->packed, job->linear_shape, p->w, p->transposed, p->f.bias, part,
+                          p->parts);
 }
 
 static enum hr_status key_of(const struct hr_packs *packs, const struct hr_graph *graph,
@@ -330,42 +310,106 @@ static bool lies_transposed(const struct hr_tensor *weight)
     return !plain_floats(weight) && plain_floats(&turned);
 }
 
-/* Lets go of the rows that round `round` has packed, if parts are ranges of rows; if a kernel cuts
+/* Lets go of the rows of the pieces that are packed, if parts are ranges of rows; if a kernel cuts
  * otherwise, pages come back when they are read. */
-static void forget_round(const struct hr_packs *packs, const struct hr_tensor *t, size_t round,
-                         size_t rounds)
+static void forget_rows(const struct hr_packs *packs, struct packing *p)
 {
+    const struct hr_tensor *t = p->key.weight;
     struct hr_tensor rows = *t;
-    const int64_t count = t->shape.dim[0];
-    const int64_t first = count * (int64_t)round / (int64_t)rounds;
-    rows.shape.dim[0] = count * (int64_t)(round + 1) / (int64_t)rounds - first;
-    rows.data =
-        (const uint8_t *)t->data + (size_t)(first * t->stride[0]) * hr_dtype_bytes(t->dtype);
+    const size_t count = (size_t)t->shape.dim[0];
+    const size_t first = count * p->forgotten / p->parts, end = count * p->begun / p->parts;
+    rows.shape.dim[0] = (int64_t)(end - first);
+    rows.data = (const uint8_t *)t->data + first * (size_t)t->stride[0] * hr_dtype_bytes(t->dtype);
     hr_store_forget(packs->weights, &rows);
+    p->forgotten = p->begun;
 }
 
-static enum hr_status pack_one(struct hr_packs *packs, const struct hr_graph *graph,
-                               const struct hr_pack_job *job, const struct pack_key *key,
-                               struct hr_pool *pool)
+static void release(struct packing *p)
 {
-    struct packing p = { .job = job };
-    HR_TRY(fold_vectors(packs, graph, job->node, key->k, &p.f));
-    p.transposed = job->linear && lies_transposed(key->weight);
-    if (p.transposed)
-        p.w = key->weight->data;
+    hr_mem_free(p->converted);
+    hr_mem_free(p->vectors);
+}
+
+/* Packs the pieces of a round and lets go of what they were made of. */
+static void run_round(struct hr_packs *packs, struct round *round, struct hr_pool *pool)
+{
+    size_t kept = 0;
+    if (pool)
+        hr_pool_run(pool, piece_task, round, round->piece_count);
     else
-        HR_TRY(as_floats(packs, key->weight, pool, &p.w));
-    p.packed = take(packs, key->bytes);
-    p.rounds = 1 + key->bytes / ROUND_BYTES;
-    for (; p.round < p.rounds; p.round++) {
-        spread(pool, job->conv ? conv_task : linear_task, &p, parts_of(pool, key->bytes));
-        if (p.rounds > 1)
-            forget_round(packs, key->weight, p.round, p.rounds);
+        for (size_t i = 0; i < round->piece_count; i++)
+            piece_task(round, i, round->piece_count);
+    for (size_t i = 0; i < round->packing_count; i++) {
+        struct packing *p = &round->packings[i];
+        if (p->begun < p->parts) {
+            forget_rows(packs, p);
+            round->packings[kept++] = *p;
+            continue;
+        }
+        if (p->key.bytes >= FORGET_BYTES)
+            hr_store_forget(packs->weights, p->key.weight);
+        release(p);
     }
-    if (key->bytes >= FORGET_BYTES)
-        hr_store_forget(packs->weights, key->weight);
-    remember(packs, key, p.packed);
+    round->packing_count = kept;
+    round->piece_count = 0;
+}
+
+static enum hr_status begin_packing(struct packing *p, struct hr_packs *packs,
+                                    const struct hr_graph *graph, struct hr_pool *pool)
+{
+    const struct hr_pack_job *job = p->job;
+    HR_TRY(fold_vectors(&p->f, &p->vectors, packs, graph, job->node, p->key.k));
+    p->transposed = job->linear && lies_transposed(p->key.weight);
+    if (p->transposed)
+        p->w = p->key.weight->data;
+    else
+        HR_TRY(as_floats(&p->w, &p->converted, p->key.weight, pool));
+    p->packed = take(packs, p->key.bytes);
+    p->parts = 1 + p->key.bytes / PIECE_BYTES;
     return HR_OK;
+}
+
+/* Puts the pieces of one tensor into rounds, and runs each round that is full. */
+static enum hr_status pack_one(struct round *round, struct hr_packs *packs,
+                               const struct hr_graph *graph, const struct hr_pack_job *job,
+                               const struct pack_key *key, struct hr_pool *pool)
+{
+    struct packing *p = &round->packings[round->packing_count++];
+    *p = (struct packing){ .job = job, .key = *key };
+    HR_TRY(begin_packing(p, packs, graph, pool));
+    remember(packs, key, p->packed);
+    while (p->begun < p->parts) {
+        round->pieces[round->piece_count].packing = (size_t)(p - round->packings);
+        round->pieces[round->piece_count++].part = p->begun++;
+        if (round->piece_count < round->piece_limit)
+            continue;
+        const bool more = p->begun < p->parts;
+        run_round(packs, round, pool);
+        p = round->packings; /* where a tensor that is not done has gone */
+        if (!more)
+            break;
+    }
+    return HR_OK;
+}
+
+static enum hr_status pack_all(struct hr_packs *packs, const struct hr_graph *graph,
+                               const struct hr_pack_job *jobs, size_t count, struct hr_pool *pool)
+{
+    struct pack_key key;
+    struct round round;
+    enum hr_status status = HR_OK;
+    const size_t wanted = PIECES_A_THREAD * (size_t)(pool ? hr_pool_threads(pool) : 1);
+    round.packing_count = round.piece_count = 0;
+    round.piece_limit = wanted < ROUND_PIECES ? wanted : ROUND_PIECES;
+    for (size_t i = 0; i < count && status == HR_OK; i++) {
+        status = key_of(packs, graph, &jobs[i], &key);
+        if (status == HR_OK && !find(packs, &key))
+            status = pack_one(&round, packs, graph, &jobs[i], &key, pool);
+        if (status == HR_OK)
+            *jobs[i].out = find(packs, &key);
+    }
+    run_round(packs, &round, pool); /* after a fault too: what is remembered is packed */
+    return status;
 }
 
 static enum hr_status make(struct hr_packs *packs, const struct hr_graph *graph,
@@ -383,13 +427,7 @@ static enum hr_status make(struct hr_packs *packs, const struct hr_graph *graph,
     }
     if (new_count > 0)
         HR_TRY(add_slab(packs, new_count, new_bytes));
-    for (size_t i = 0; i < count; i++) {
-        HR_TRY(key_of(packs, graph, &jobs[i], &key));
-        if (!find(packs, &key))
-            HR_TRY(pack_one(packs, graph, &jobs[i], &key, pool));
-        *jobs[i].out = find(packs, &key);
-    }
-    return HR_OK;
+    return pack_all(packs, graph, jobs, count, pool);
 }
 
 enum hr_status hr_packs_make(struct hr_packs *packs, const struct hr_graph *graph,

@@ -37,9 +37,6 @@ enum hr_status hr_packs_make(struct hr_packs *packs, const struct hr_graph *grap
                              const struct hr_pack_job *jobs, size_t count,
                              struct hr_pool *pool) HR_WARN_UNUSED;
 
-/* Frees what only packing needed; called once a plan is made. */
-void hr_packs_trim(struct hr_packs *packs);
-
 /* Bytes of all packed weights so far. */
 size_t hr_packs_bytes(struct hr_packs *packs);
 

@@ -146,7 +146,6 @@ enum hr_status hr_plan_create(struct hr_plan **out, const struct hr_graph *graph
     const enum hr_status status = fill(plan, graph, packs, options, pool);
     if (pool)
         hr_pool_end(pool);
-    hr_packs_trim(packs);
     if (status == HR_OK)
         *out = plan;
     else

@@ -63,7 +63,7 @@ static void check_back(const struct hr_store *file, const struct hr_store *want,
 {
     struct hr_store *back = NULL;
     struct hr_match match;
-    if (hr_names_match(&back, &match, file, NULL, 0, false) != HR_OK)
+    if (hr_names_match(&back, &match, file, NULL, 0, false, 2) != HR_OK)
         fail_msg("%s, %s: %s", row->name, hr_scheme_name(scheme), match.verdict);
     assert_ptr_equal(match.is.row, row);
     assert_int_equal(match.is.scheme, scheme);
@@ -148,13 +148,13 @@ static void head_biases_fold(void **state)
     float *values = (float *)(uintptr_t)bias->data; /* owned by the exported store */
     for (int i = 0; i < 2048; i++)
         values[i] = (float)i * 0.25f;
-    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_OK);
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false, 2), HR_OK);
     const float *mean = hr_store_find(back, "conv_last.bn._mean")->data;
     for (int i = 0; i < 2048; i++)
         assert_true(mean[i] == 0.0f - (float)i * 0.25f);
     hr_store_destroy(back);
     values[5] = INFINITY;
-    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false, 2), HR_E_MISMATCH);
     assert_non_null(strstr(match.verdict, "final_layer.0.bias"));
     hr_store_destroy(file);
     hr_store_destroy(want);
@@ -167,9 +167,9 @@ static void strangers_are_refused(void **state)
     const struct hr_tensor t = { .dtype = HR_DTYPE_F32, .shape = { 1, { 3 } }, .data = zeros };
     (void)state;
     assert_int_equal(hr_store_create(&store), HR_OK);
-    assert_int_equal(hr_names_match(&back, &match, store, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(hr_names_match(&back, &match, store, NULL, 0, false, 2), HR_E_MISMATCH);
     assert_int_equal(hr_store_add(store, "conv1.weight", &t), HR_OK);
-    assert_int_equal(hr_names_match(&back, &match, store, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(hr_names_match(&back, &match, store, NULL, 0, false, 2), HR_E_MISMATCH);
     assert_non_null(strstr(match.verdict, "conv1.weight"));
     hr_store_destroy(store);
 }
@@ -196,7 +196,7 @@ static void expect_named(const struct hr_store *file, const struct hr_store *bad
     struct hr_store *back = NULL;
     struct hr_match match;
     const char *name = hr_store_name(file, at);
-    const enum hr_status status = hr_names_match(&back, &match, bad, NULL, 0, false);
+    const enum hr_status status = hr_names_match(&back, &match, bad, NULL, 0, false, 2);
     if (hr_text_ends(name, "num_batches_tracked")) {
         assert_int_equal(status, HR_OK);
         hr_store_destroy(back);
@@ -268,7 +268,7 @@ static void another_network_is_named(void **state)
         assert_int_equal(hr_zoo_find(&is, cases[i].is), HR_OK);
         assert_int_equal(hr_zoo_find(&expect, cases[i].want), HR_OK);
         struct hr_store *file = canonical(is, 9);
-        assert_int_equal(hr_names_match(&back, &match, file, expect, 0, false), HR_E_MISMATCH);
+        assert_int_equal(hr_names_match(&back, &match, file, expect, 0, false, 2), HR_E_MISMATCH);
         for (size_t k = 0; k < HR_COUNT(cases[i].words); k++)
             if (!strstr(match.verdict, cases[i].words[k]))
                 fail_msg("'%s' lacks '%s'", match.verdict, cases[i].words[k]);
@@ -303,7 +303,7 @@ static void the_rest_is_accounted_for(void **state)
     add_stranger(file, "Teacher.fc.bias");
     add_stranger(file, "loss.centers");
     check_back(file, want, row, 7, HR_SCHEME_PADDLE, "Student.");
-    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_OK);
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false, 2), HR_OK);
     hr_store_destroy(back);
     assert_int_equal(match.ignored[HR_NAME_OPTIMIZER], HR_COUNT(optimizers));
     assert_int_equal(match.ignored[HR_NAME_OTHER], 2);
@@ -311,7 +311,7 @@ static void the_rest_is_accounted_for(void **state)
                                           "Student.fc.weight_velocity_0), 2 others (first "
                                           "Teacher.fc.bias)"));
     add_stranger(file, "Student.st3.stage_func_list.9.odd");
-    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(hr_names_match(&back, &match, file, NULL, 0, false, 2), HR_E_MISMATCH);
     assert_int_equal(match.extra, 1);
     assert_non_null(strstr(match.verdict, "Student.st3.stage_func_list.9.odd is no tensor of"));
     hr_store_destroy(file);
@@ -333,7 +333,7 @@ static void expect_unusable(const struct hr_store *file, const char *name, enum 
         }
         assert_int_equal(hr_store_add(bad, hr_store_name(file, i), &t), HR_OK);
     }
-    assert_int_equal(hr_names_match(&back, &match, bad, NULL, 0, false), HR_E_MISMATCH);
+    assert_int_equal(hr_names_match(&back, &match, bad, NULL, 0, false, 2), HR_E_MISMATCH);
     assert_non_null(strstr(match.verdict, name));
     assert_non_null(strstr(match.verdict, why));
     assert_int_equal(match.unusable, 1);
@@ -368,8 +368,8 @@ static void a_fresh_head_needs_its_classes(void **state)
     (void)state;
     assert_int_equal(hr_zoo_find(&row, "hrnet_w18_small"), HR_OK);
     struct hr_store *want = canonical(row, 10);
-    assert_int_equal(hr_names_match(&back, &match, want, NULL, 0, true), HR_E_ARGUMENT);
-    assert_int_equal(hr_names_match(&back, &match, want, NULL, 5, true), HR_OK);
+    assert_int_equal(hr_names_match(&back, &match, want, NULL, 0, true, 1), HR_E_ARGUMENT);
+    assert_int_equal(hr_names_match(&back, &match, want, NULL, 5, true, 1), HR_OK);
     assert_true(match.head_replaced);
     assert_int_equal(hr_store_find(back, "fc.weight")->shape.dim[1], 5);
     hr_store_destroy(back);
@@ -394,7 +394,7 @@ static void scarce_memory_is_said_to_be_so(void **state)
     enum hr_status status = HR_E_MEMORY;
     for (size_t n = 0; status != HR_OK && n < 100000; n += 1 + n / 64) {
         hostile_memory_limit(n);
-        status = hr_names_match(&back, &match, half, NULL, 0, false);
+        status = hr_names_match(&back, &match, half, NULL, 0, false, 2);
         if (status != HR_OK && status != HR_E_MEMORY)
             break;
     }

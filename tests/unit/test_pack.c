@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -320,6 +321,84 @@ static void failures_name_the_parameter(void **state)
     expect_failure("gamma", &vector, 3e38f, "weight 3e+38");
 }
 
+/* ---- Many tensors, and one of many pieces ---- */
+
+enum { MANY = 41, LARGE = 17, LARGE_K = 40000 };
+
+static size_t rows_of(size_t tensor)
+{
+    return tensor == LARGE ? LARGE_K : 1 + tensor * 97 % 500;
+}
+
+static size_t rows_bytes(const struct hr_conv_shape *shape)
+{
+    return hr_round_up(shape->k * C * TAPS * sizeof(float), 64);
+}
+
+static void rows_pack(void *packed, const struct hr_conv_shape *shape, const float *w,
+                      const float *scale, const float *bias, size_t task, size_t task_count)
+{
+    const size_t row = (size_t)C * TAPS;
+    (void)scale;
+    (void)bias;
+    for (size_t i = row * (shape->k * task / task_count);
+         i < row * (shape->k * (task + 1) / task_count); i++)
+        ((float *)packed)[i] = 2 * w[i];
+}
+
+static const struct hr_conv_kernel rows_conv = { .packed_bytes = rows_bytes, .pack = rows_pack };
+
+static void many_tensors_share_the_rounds(void **state)
+{
+    struct hr_graph_param many[MANY];
+    struct hr_node nodes[MANY];
+    struct hr_conv_shape shapes[MANY];
+    struct hr_pack_job jobs[MANY];
+    const void *packed[MANY];
+    char names[MANY][16];
+    struct hr_store *store;
+    struct hr_pool *pool;
+    (void)state;
+    assert_int_equal(hr_store_create(&store), HR_OK);
+    assert_int_equal(hr_pool_create(&pool, 3), HR_OK);
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "w%zu", i);
+        many[i] = (struct hr_graph_param){ names[i], { 4, { (int64_t)rows_of(i), C, 3, 3 } } };
+        nodes[i] = plain_node;
+        nodes[i].param[HR_ROLE_WEIGHT] = (int32_t)i;
+        shapes[i] = (struct hr_conv_shape){ .c = C, .k = rows_of(i), .kernel = 3 };
+        jobs[i] = (struct hr_pack_job){
+            .node = &nodes[i], .conv = &rows_conv, .conv_shape = &shapes[i], .out = &packed[i]
+        };
+        add_floats(store, &many[i]);
+    }
+    const struct hr_graph wide = { .params = many, .param_count = MANY };
+    for (int team = 0; team < 2; team++) {
+        struct hr_packs *packs;
+        assert_int_equal(hr_packs_create(&packs, store), HR_OK);
+        assert_int_equal(hr_packs_make(packs, &wide, jobs, MANY, team ? pool : NULL), HR_OK);
+        for (size_t t = 0; t < MANY; t++)
+            for (size_t i = 0; i < rows_of(t) * C * TAPS; i++)
+                assert_true(((const float *)packed[t])[i] == 2 * value_of(i));
+        hr_packs_destroy(packs);
+    }
+    /* A fault in the middle leaves those before it packed, and nothing else remembered. */
+    struct hr_packs *packs;
+    size_t bytes = 0;
+    for (size_t i = 0; i < MANY - 1; i++)
+        bytes += rows_bytes(&shapes[i]);
+    nodes[MANY - 1].param[HR_ROLE_BIAS] = 0; /* of another length */
+    assert_int_equal(hr_packs_create(&packs, store), HR_OK);
+    assert_int_equal(hr_packs_make(packs, &wide, jobs, MANY, pool), HR_E_MISMATCH);
+    assert_int_equal(hr_packs_bytes(packs), bytes);
+    for (size_t t = 0; t < MANY - 1; t++)
+        for (size_t i = 0; i < rows_of(t) * C * TAPS; i++)
+            assert_true(((const float *)packed[t])[i] == 2 * value_of(i));
+    hr_packs_destroy(packs);
+    hr_pool_destroy(pool);
+    hr_store_destroy(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_layer_without_norm_has_its_own_weights),
         cmocka_unit_test(linear_weights_are_read_as_they_lie),
         cmocka_unit_test(failures_name_the_parameter),
+        cmocka_unit_test(many_tensors_share_the_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
