@@ -50,6 +50,7 @@ struct job {
     struct hr_names inputs;
     hrnet_model *model;
     int classes;
+    struct hr_pipeline *pipeline;
     hrnet_session *session;
     size_t batch, k;
     float threshold;
@@ -175,26 +176,16 @@ static enum hr_status finish_batch(struct job *job, const struct hr_batch *batch
 
 static int run_pictures(struct job *job)
 {
-    struct hr_pipeline_options options = { .inputs = &job->inputs,
-                                           .decode = hr_setup_decode(job->args),
-                                           .batch = job->batch,
-                                           .strict = hr_arg_switch(job->args, "strict"),
-                                           .thumbnail = job->page.file ? HR_HTML_THUMBNAIL : 0 };
-    struct hr_pipeline *pipeline = NULL;
     struct hr_progress progress;
     const struct hr_batch *batch;
     enum hr_status status = HR_OK;
     size_t done = 0;
-    hrnet_model_recipe(job->model, &options.recipe);
-    const hrnet_status created = hr_pipeline_create(&pipeline, &options);
-    if (created != HRNET_OK)
-        return hr_report((int)created);
     hr_progress_start(&progress, hr_arg_text(job->args, "progress"), "predict", "pictures");
     hr_records_begin(&job->writer);
     if (job->page.file)
         hr_html_begin(job->page.file, job->model);
     while (status == HR_OK && !hr_interrupted() && !ferror(job->writer.out) &&
-           (batch = hr_pipeline_next(pipeline))) {
+           (batch = hr_pipeline_next(job->pipeline))) {
         hr_progress_hide(&progress);
         status = finish_batch(job, batch);
         if (job->writer.out == stdout)
@@ -206,7 +197,6 @@ static int run_pictures(struct job *job)
     if (job->page.file)
         hr_html_end(job->page.file);
     hr_progress_end(&progress);
-    hr_pipeline_destroy(pipeline);
     if (status == HR_E_CANCELLED) {
         fprintf(stderr, "hrnet: %s\n", hr_last_message());
         return EXIT_PARTIAL;
@@ -300,6 +290,20 @@ static int open_output(struct job *job)
     return -1;
 }
 
+static hrnet_status start_decoding(struct job *job)
+{
+    struct hr_pipeline_options options = { .inputs = &job->inputs,
+                                           .decode = hr_setup_decode(job->args),
+                                           .batch = job->batch,
+                                           .strict = hr_arg_switch(job->args, "strict"),
+                                           .thumbnail = hr_arg_text(job->args, "html")
+                                                            ? HR_HTML_THUMBNAIL
+                                                            : 0 };
+    hrnet_model_recipe(job->model, &options.recipe);
+    return hr_pipeline_create(&job->pipeline, &options);
+}
+
+/* The first pictures are decoded while the session is made. */
 static int prepare(struct job *job)
 {
     int code = read_inputs(job);
@@ -314,6 +318,9 @@ static int prepare(struct job *job)
     job->batch = (size_t)hr_arg_count(job->args, "batch");
     if (job->batch > job->inputs.count)
         job->batch = job->inputs.count;
+    const hrnet_status started = start_decoding(job);
+    if (started != HRNET_OK)
+        return hr_report((int)started);
     code = hr_setup_session(&job->session, job->model, job->args, job->batch, recipe.crop_height,
                             recipe.crop_width, job->features);
     if (code >= 0)
@@ -354,6 +361,7 @@ static int predict(const struct hr_args *args)
         code = close_file(&job.output, code);
     if (job.page.file)
         code = close_file(&job.page, code);
+    hr_pipeline_destroy(job.pipeline);
     hrnet_session_destroy(job.session);
     hrnet_model_release(job.model);
     hr_names_fini(&job.inputs);

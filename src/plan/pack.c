@@ -19,7 +19,7 @@
 #define PIECES_A_THREAD 8
 #define ROUND_PIECES    64 /* at most */
 /* Tensors smaller than this stay mapped: their pages are shared with neighbours. */
-#define FORGET_BYTES ((size_t)8 << 10)
+#define FORGET_BYTES ((size_t)128 << 10)
 
 /* What a packed form depends on.  `weight` is the store's own tensor, one a name. */
 struct pack_key {

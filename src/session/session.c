@@ -4,6 +4,7 @@
 #include "session/session.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
@@ -97,11 +98,14 @@ enum hr_status hr_session_create(struct hr_session **out, struct hr_model *model
     status = hr_plan_create(&s->plan, graph, packs, &plan, s->pool);
     if (status != HR_OK)
         goto out;
-    s->arena = hr_mem_alloc(hr_plan_arena_bytes(s->plan), 1);
+    const size_t arena_bytes = hr_plan_arena_bytes(s->plan);
+    s->arena = hr_mem_alloc_raw(arena_bytes, 1);
     if (!s->arena) {
         status = HR_E_MEMORY;
         goto out;
     }
+    hr_mem_prefer_huge(s->arena, arena_bytes);
+    memset(s->arena, 0, arena_bytes);
     *out = s;
     s = NULL;
 out:
