@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
+#include "base/float16.h"
 #include "model/flaws.h"
 
 #define PIECE (128 << 10) /* as the module cuts */
