@@ -241,12 +241,19 @@ static void memory_is_foretold_and_runs_take_none(void **state)
     assert_int_equal(left, 0);
 }
 
+/* Whether kernels of this machine's CPU are there to choose from: plain ones come in one form. */
+static bool has_choice(const struct hr_session *session)
+{
+    return strcmp(hr_session_isa(session), "baseline") != 0;
+}
+
 /* At 128x128, where planes are large enough for both kinds of kernel. */
 static void lean_memory_takes_less_and_answers_alike(void **state)
 {
     const struct fixture *f = *state;
     float logits[2][BATCH * CLASSES], largest = 0;
     size_t bytes[2];
+    bool choice = false;
     for (int lean = 0; lean < 2; lean++) {
         struct hr_session_options options = options_of(1, 2 * SIDE);
         struct hr_session *session = NULL;
@@ -255,10 +262,11 @@ static void lean_memory_takes_less_and_answers_alike(void **state)
         options.lean_memory = lean;
         assert_int_equal(hr_session_create(&session, f->model, f->packs, &options), HR_OK);
         bytes[lean] = hr_plan_memory(hr_session_plan(session)).weight_bytes;
+        choice = has_choice(session);
         hr_session_run(session, x, BATCH, logits[lean]);
         hr_session_destroy(session);
     }
-    assert_true(bytes[1] < bytes[0]);
+    assert_true(choice ? bytes[1] < bytes[0] : bytes[1] == bytes[0]);
     for (size_t i = 0; i < BATCH * CLASSES; i++)
         largest = fmaxf(largest, fabsf(logits[0][i]));
     for (size_t i = 0; i < BATCH * CLASSES; i++)
@@ -284,8 +292,9 @@ static void bits_of_a_batch_are_its_own(void **state)
         assert_int_equal(hr_session_create(&session[i], f->model, f->packs, &options), HR_OK);
         hr_session_run(session[i], x, COUNT, logits[i]);
     }
-    assert_true(hr_plan_memory(hr_session_plan(session[0])).weight_bytes !=
-                hr_plan_memory(hr_session_plan(session[1])).weight_bytes); /* other kernels */
+    const bool others = hr_plan_memory(hr_session_plan(session[0])).weight_bytes !=
+                        hr_plan_memory(hr_session_plan(session[1])).weight_bytes;
+    assert_int_equal(others, has_choice(session[0])); /* other kernels */
     assert_memory_equal(logits[1], logits[1] + (COUNT - 1) * CLASSES, sizeof alone);
     hr_session_run(session[1], x, 1, alone);
     assert_memory_equal(alone, logits[1], sizeof alone);
@@ -366,7 +375,7 @@ static void images_in_turn_have_the_bits_of_images_alone(void **state)
     assert_memory_equal(map, map + MAP + (COUNT - 1) * floats, floats * sizeof *map);
     hr_session_run(session[1], x + FLOATS, 2, together);
     assert_memory_equal(together, alone[1], 2 * sizeof alone[1]);
-    assert_true(arena[1] < COUNT * arena[0]);
+    assert_true(!has_choice(session[0]) || arena[1] < COUNT * arena[0]);
     hr_session_destroy(session[0]);
     hr_session_destroy(session[1]);
     free(x);
