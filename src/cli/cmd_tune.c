@@ -68,12 +68,11 @@ static int tune(const struct hr_args *args)
     struct hr_text path = { 0 };
     hrnet_model *model = NULL;
     hrnet_session *session = NULL;
-    int code = -1;
-    const enum hr_status status = choose_file(&path, hr_arg_text(args, "file"));
-    if (status != HR_OK)
-        code = hr_report((int)status);
-    if (code < 0)
-        code = hr_setup_model(&model, args, args->operands[0], true);
+    int code = hr_setup_model(&model, args, args->operands[0], true);
+    if (code < 0) {
+        const enum hr_status status = choose_file(&path, hr_arg_text(args, "file"));
+        code = status == HR_OK ? -1 : hr_report((int)status);
+    }
     if (code < 0) {
         hrnet_model_recipe(model, &recipe);
         code = hr_setup_recipe(&recipe, args, &recipe);
