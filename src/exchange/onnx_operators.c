@@ -338,11 +338,16 @@ static enum hr_status read_reshape(struct hr_onnx_reader *r, const Hr__OnnxNode 
     return hr_import_reform(r->im, output(n), input(n, 0), rank);
 }
 
+/* rank: of the result, an activation's; a number becomes a list of one, or such a list a number. */
 static enum hr_status squeeze(struct hr_onnx_reader *r, const Hr__OnnxNode *n, int rank)
 {
     int64_t axes[HR_MAX_RANK];
     int count;
+    const struct hr_tensor *t;
+    const bool shrinks = rank == 2;
     HR_TRY(read_axes(r, n, axes, &count));
+    if (hr_import_find_constant(r->im, input(n, 0), &t) == HR_OK && t->shape.rank == shrinks)
+        return hr_import_reshape(r->im, output(n), input(n, 0), (const int64_t[]){ 1 }, !shrinks);
     if (!are_plane(axes, count))
         return hr_fail(HR_E_UNSUPPORTED, "only axes 2 and 3 are supported");
     return hr_import_reform(r->im, output(n), input(n, 0), rank);
@@ -363,13 +368,32 @@ static enum hr_status read_identity(struct hr_onnx_reader *r, const Hr__OnnxNode
     return hr_import_alias(r->im, output(n), input(n, 0));
 }
 
-/* Numbers become floats anyway. */
+/* Numbers become floats anyway; whole ones of a list may stay so. */
 static enum hr_status read_cast(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
 {
     const int64_t to = integer(n, "to", 0);
-    if (to != 1 && to != 10 && to != 11 && to != 16)
+    const struct hr_tensor *t;
+    const bool whole = to == 7 && hr_import_find_constant(r->im, input(n, 0), &t) == HR_OK &&
+                       t->dtype == HR_DTYPE_I64;
+    if (to != 1 && to != 10 && to != 11 && to != 16 && !whole)
         return bad_attribute("to");
     return hr_import_alias(r->im, output(n), input(n, 0));
+}
+
+/* Exporters put one without effect before a pooling. */
+static enum hr_status read_pad(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
+{
+    const Hr__OnnxAttribute *a = attribute(n, "pads");
+    int64_t pads[HR_MAX_RANK];
+    int count = a && a->n_ints <= HR_MAX_RANK ? (int)a->n_ints : -1;
+    if (count > 0)
+        memcpy(pads, a->ints, (size_t)count * sizeof *pads);
+    if (has_input(n, 1))
+        HR_TRY(hr_import_integers(r->im, input(n, 1), pads, HR_MAX_RANK, &count));
+    bool nothing = count >= 0;
+    for (int i = 0; i < count; i++)
+        nothing = nothing && pads[i] == 0;
+    return nothing ? hr_import_alias(r->im, output(n), input(n, 0)) : bad_attribute("pads");
 }
 
 static enum hr_status read_transpose(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
@@ -390,6 +414,9 @@ static enum hr_status read_constant(struct hr_onnx_reader *r, const Hr__OnnxNode
         HR_TRY(hr_onnx_tensor(&t, &r->tensors, value->t));
     } else if (one && one->has_f) {
         t.data = &one->f;
+    } else if ((one = attribute(n, "value_int")) && one->has_i) {
+        t.dtype = HR_DTYPE_I64;
+        t.data = &one->i;
     } else if ((one = attribute(n, "value_floats"))) {
         t.shape = (struct hr_shape){ 1, { (int64_t)one->n_floats } };
         t.data = one->floats;
@@ -427,11 +454,11 @@ static enum hr_status read_concat(struct hr_onnx_reader *r, const Hr__OnnxNode *
     return hr_import_constant(r->im, output(n), &joined);
 }
 
-/* A list of whole numbers that the graph computes and that is known. */
+/* Whole numbers that the graph computes and that are known: a list, or one (rank 0). */
 static enum hr_status known_integers(struct hr_onnx_reader *r, const Hr__OnnxNode *n,
-                                     const int64_t *values, int count)
+                                     const int64_t *values, int count, int rank)
 {
-    struct hr_tensor t = { .dtype = HR_DTYPE_I64, .shape = { 1, { count } } };
+    struct hr_tensor t = { .dtype = HR_DTYPE_I64, .shape = { rank, { count } } };
     int64_t *kept = hr_message_block(r->tensors.memory, HR_MAX_RANK * sizeof *kept);
     if (!kept)
         return r->tensors.memory->status;
@@ -441,16 +468,46 @@ static enum hr_status known_integers(struct hr_onnx_reader *r, const Hr__OnnxNod
     return hr_import_constant(r->im, output(n), &t);
 }
 
-/* Of pooled values, where all but the batch is known: how Paddle2ONNX flattens them. */
+/* A place in a list, from its end if negative. */
+static int64_t place(int64_t at, int count)
+{
+    at = at < 0 ? at + count : at;
+    return at < 0 ? 0 : at > count ? count : at;
+}
+
+/* For one picture of the size that the graph is read for.  What is made of it are factors and flat
+ * forms, which other sizes share. */
 static enum hr_status read_shape(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
 {
     const struct hr_import_value *x;
     struct hr_shape shape;
     HR_TRY(hr_import_find(r->im, input(n, 0), &x));
-    if (x->constant || x->form == HR_FORM_MAP || integer(n, "start", 0) != 0 || attribute(n, "end"))
-        return hr_fail(HR_E_UNSUPPORTED, "only the whole shape of pooled values is known");
+    if (x->constant)
+        return hr_fail(HR_E_UNSUPPORTED, "the shape of a constant is not supported");
     HR_TRY(hr_import_shape(r->im, input(n, 0), &shape));
-    return known_integers(r, n, shape.dim, shape.rank);
+    const int64_t first = place(integer(n, "start", 0), shape.rank);
+    const int64_t last = place(integer(n, "end", shape.rank), shape.rank);
+    return known_integers(r, n, shape.dim + first, last > first ? (int)(last - first) : 0, 1);
+}
+
+static enum hr_status read_gather(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
+{
+    int64_t all[HR_MAX_RANK], at[HR_MAX_RANK];
+    int count, picked;
+    const struct hr_tensor *t;
+    HR_TRY(hr_import_integers(r->im, input(n, 0), all, HR_MAX_RANK, &count));
+    HR_TRY(hr_import_integers(r->im, input(n, 1), at, HR_MAX_RANK, &picked));
+    HR_TRY(hr_import_find_constant(r->im, input(n, 1), &t));
+    if (integer(n, "axis", 0) != 0 || t->shape.rank > 1)
+        return bad_attribute("axis");
+    for (int i = 0; i < picked; i++) {
+        const int64_t from = at[i] < 0 ? at[i] + count : at[i];
+        if (from < 0 || from >= count)
+            return hr_fail(HR_E_FORMAT, "number %lld of a list of %d is asked for",
+                           (long long)at[i], count);
+        at[i] = all[from];
+    }
+    return known_integers(r, n, at, picked, t->shape.rank);
 }
 
 /* The one number of input i, or of the attribute that older files have. */
@@ -468,13 +525,6 @@ static enum hr_status one_integer(struct hr_onnx_reader *r, const Hr__OnnxNode *
     return count == 1 ? HR_OK : bad_attribute(name);
 }
 
-/* A place in a list, from its end if negative. */
-static int64_t place(int64_t at, int count)
-{
-    at = at < 0 ? at + count : at;
-    return at < 0 ? 0 : at > count ? count : at;
-}
-
 static enum hr_status read_slice(struct hr_onnx_reader *r, const Hr__OnnxNode *n)
 {
     int64_t all[HR_MAX_RANK], first = 0, last = 0, axis = 0, step = 1;
@@ -488,7 +538,7 @@ static enum hr_status read_slice(struct hr_onnx_reader *r, const Hr__OnnxNode *n
     last = place(last, count);
     if (axis != 0 || step != 1 || last <= first)
         return hr_fail(HR_E_UNSUPPORTED, "only a piece of a list of numbers may be cut out");
-    return known_integers(r, n, all + first, (int)(last - first));
+    return known_integers(r, n, all + first, (int)(last - first), 1);
 }
 
 static const struct row {
@@ -524,6 +574,8 @@ static const struct row {
     { "Concat", read_concat },
     { "Shape", read_shape },
     { "Slice", read_slice },
+    { "Gather", read_gather },
+    { "Pad", read_pad },
 };
 
 static enum hr_status unsupported(const Hr__OnnxNode *n)

@@ -138,9 +138,23 @@ def test_a_shape_that_is_computed_is_known(tmp_path):
     rows = [logits(graph, plain[i:i + 1], tmp_path)[0] for i in range(3)]
     assert np.array_equal(logits(graph, plain, tmp_path), rows)
     assert np.ptp(rows, axis=0).max() > 0.01
-    data = graph.read_bytes()
-    (tmp_path / "x.onnx").write_bytes(data.replace(b"\x0a\x01p\x12\x05shape", b"\x0a\x01z\x12\x05shape"))
-    bad(3, "only the whole shape of pooled values is known", "info", tmp_path / "x.onnx")
+
+
+def test_sizes_that_torch_computes_are_factors(tmp_path):
+    """One network as torch.onnx writes it: sizes by Shape, Slice and Concat and a view by Gather; factors and
+    Flatten; opset 9 with Upsample and a Pad of nothing."""
+    sizes, scales, pad = (TESTS / "fuzz" / "corpus" / "onnx" / f"torch_{how}.onnx"
+                          for how in ("sizes", "scales", "pad"))
+    x = np.random.default_rng(2).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    want = logits(scales, x, tmp_path)
+    assert np.ptp(want, axis=0).max() > 1e-3
+    assert np.array_equal(logits(sizes, x, tmp_path), want)
+    assert np.array_equal(logits(pad, x, tmp_path), want)
+    other = np.random.default_rng(3).normal(size=(1, 3, 96, 32)).astype(np.float32)
+    assert np.array_equal(logits(sizes, other, tmp_path), logits(scales, other, tmp_path))
+    data = sizes.read_bytes()
+    (tmp_path / "x.onnx").write_bytes(data.replace(b"\x22\x06Gather", b"\x22\x06Hather", 1))
+    bad(3, "(Hather): the operator Hather is not supported", "info", tmp_path / "x.onnx")
 
 
 def test_a_file_of_paddle_lites_own_optimiser_gives_its_weights(tmp_path):
