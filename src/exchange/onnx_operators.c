@@ -582,8 +582,7 @@ static enum hr_status unsupported(const Hr__OnnxNode *n)
 {
     struct hr_text list = { 0 };
     const char *op = n->op_type ? n->op_type : "";
-    if (strcmp(op, "QuantizeLinear") == 0 || strcmp(op, "DequantizeLinear") == 0 ||
-        hr_text_starts(op, "QLinear"))
+    if (strstr(op, "uantizeLinear") || strstr(op, "Integer") || hr_text_starts(op, "QLinear"))
         return hr_fail(HR_E_UNSUPPORTED, "quantised networks are not supported yet: export the one "
                                          "in floating point");
     for (size_t i = 0; i < HR_COUNT(rows); i++)

@@ -232,6 +232,11 @@ static void quantised(Hr__OnnxModel *m)
     m->graph->node[0]->op_type = (char *)(uintptr_t) "QuantizeLinear";
 }
 
+static void quantised_as_it_runs(Hr__OnnxModel *m)
+{
+    m->graph->node[0]->op_type = (char *)(uintptr_t) "DynamicQuantizeLinear";
+}
+
 static const struct {
     void (*break_it)(Hr__OnnxModel *m);
     enum hr_status status;
@@ -254,6 +259,7 @@ static const struct {
     { not_a_number, HR_E_MISMATCH, "its weights 'w' hold NaN or infinity" },
     { outside, HR_E_UNSUPPORTED, "a model in memory has no external data" },
     { quantised, HR_E_UNSUPPORTED, "quantised networks are not supported yet" },
+    { quantised_as_it_runs, HR_E_UNSUPPORTED, "quantised networks are not supported yet" },
 };
 
 static void what_cannot_be_is_refused(void **state)
