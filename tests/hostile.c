@@ -137,11 +137,21 @@ static void *json_allocate(size_t bytes)
     return fails_now() ? NULL : malloc(bytes);
 }
 
+/* Jansson's memory may be the library's already. */
+static json_malloc_t json_memory(void)
+{
+    json_malloc_t allocates;
+    json_free_t frees;
+    json_get_alloc_funcs(&allocates, &frees);
+    return allocates;
+}
+
 void hostile_memory_fail(unsigned n)
 {
     memory.failed = false;
     limit(n, true);
-    json_set_alloc_funcs(json_allocate, free);
+    if (json_memory() == malloc)
+        json_set_alloc_funcs(json_allocate, free);
 }
 
 void hostile_memory_limit(size_t n)
@@ -160,6 +170,7 @@ bool hostile_memory_restore(void)
     memory.armed = memory.failed = false;
     memory.held = 0;
     hr_mem_set_allocator(NULL);
-    json_set_alloc_funcs(malloc, free);
+    if (json_memory() == json_allocate)
+        json_set_alloc_funcs(malloc, free);
     return failed;
 }

@@ -135,7 +135,8 @@ enum hr_status hr_decode_jpeg(struct hr_image *image, const struct hr_picture *p
     errors.text[0] = '\0';
     errors.truncated = false;
     if (setjmp(errors.jump)) {
-        status = hr_fail(HR_E_FORMAT, "%s: JPEG: %s", picture->name, errors.text);
+        status = hr_fail(errors.base.msg_code == JERR_OUT_OF_MEMORY ? HR_E_MEMORY : HR_E_FORMAT,
+                         "%s: JPEG: %s", picture->name, errors.text);
     } else {
         jpeg_create_decompress(&info);
         status = decode(&info, image, picture, inks_of);

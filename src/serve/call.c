@@ -3,19 +3,30 @@
 #include "serve/call.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "serve/json_memory.h"
 
 static void put_error(struct hr_call *call, const char *message)
 {
     json_t *object = json_pack("{s:s}", "error", message);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = hr_json_dump(object);
     hr_call_text(call, "application/json", text ? text : "{\"error\":\"the server failed\"}");
-    free(text);
+    hr_json_release(text);
     json_decref(object);
+}
+
+void hr_call_end(struct hr_call *call)
+{
+    if (call->answer.status == HR_OK && !hr_json_memory_failed())
+        return;
+    hr_buffer_fini(&call->answer);
+    call->json_bytes = 0;
+    call->code = hr_status_info(HR_E_MEMORY)->http;
+    call->retry_seconds = 1;
+    hr_call_text(call, "application/json", "{\"error\":\"out of memory\"}");
 }
 
 void hr_call_fail(struct hr_call *call, enum hr_status status)
@@ -42,6 +53,14 @@ void hr_call_text(struct hr_call *call, const char *content_type, const char *te
     call->content_type = content_type;
     call->answer.size = 0;
     hr_buffer_put(&call->answer, text, strlen(text));
+}
+
+void hr_call_take_text(struct hr_call *call, const char *content_type, struct hr_text *text)
+{
+    hr_call_text(call, content_type, hr_text_str(text));
+    if (text->status != HR_OK)
+        call->answer.status = text->status;
+    hr_text_fini(text);
 }
 
 static void note_times(struct hr_call *call, const struct hr_request *request)

@@ -45,12 +45,17 @@ struct hr_call {
 
 typedef void hr_call_handler(struct hr_call *call);
 
+/* After the handler: where memory did not suffice for a whole answer, the answer is that. */
+void hr_call_end(struct hr_call *call);
+
 /* Answers {"error": "..."} with the HTTP code of the status and this thread's message. */
 void hr_call_fail(struct hr_call *call, enum hr_status status);
 /* The same with a code and text of one's own. */
 void hr_call_fail_code(struct hr_call *call, int code, const char *format, ...) HR_PRINTF(3, 4);
 /* Answers with text; the type is static. */
 void hr_call_text(struct hr_call *call, const char *content_type, const char *text);
+/* With one that was put together, which is the call's then. */
+void hr_call_take_text(struct hr_call *call, const char *content_type, struct hr_text *text);
 /* Runs a request to its end for the call; notes its times.  On failure of submitting, an answer is
  * left and false returned. */
 bool hr_call_run(struct hr_call *call, struct hr_request *request);

@@ -88,6 +88,8 @@ static void tell(struct hr_grpc_call *call, struct watch *w)
         return;
     w->told = response.status;
     hr_grpc_send_message(call, &response.base);
+    if (hr_grpc_call_over(call)) /* for want of memory */
+        watch_gone(call);
 }
 
 static void watch(struct hr_grpc_call *call, struct hr_buffer *bytes)

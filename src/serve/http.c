@@ -20,6 +20,7 @@
 #include "base/os.h"
 #include "serve/coding.h"
 #include "serve/gate.h"
+#include "serve/json_memory.h"
 #include "serve/listen.h"
 #include "serve/observe.h"
 #include "serve/routes.h"
@@ -360,7 +361,9 @@ static void run_handler(struct exchange *e)
     call->body = e->body;
     call->body_size = e->body_size;
     hr_watch_phase(e->http->watch, e->watched, HR_WATCH_COMPUTE);
+    hr_json_memory_forget();
     e->route->handler(call);
+    hr_call_end(call);
 }
 
 static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *path,

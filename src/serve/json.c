@@ -2,10 +2,10 @@
  * jansson refuses text that is not UTF-8; file names and labels need not be. */
 #include "serve/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "serve/json_memory.h"
 
 json_t *hr_json_text(const char *text)
 {
@@ -13,32 +13,41 @@ json_t *hr_json_text(const char *text)
     if (value)
         return value;
     char *copy = hr_mem_strdup(text);
-    for (char *at = copy; at && *at; at++)
+    if (!copy) {
+        hr_json_memory_note();
+        return NULL;
+    }
+    for (char *at = copy; *at; at++)
         if ((unsigned char)*at >= 0x80)
             *at = '?';
-    value = json_string(copy ? copy : "");
+    value = json_string(copy);
     hr_mem_free(copy);
     return value;
 }
 
+json_t *hr_json_text_of(const struct hr_text *text)
+{
+    if (text->status == HR_OK)
+        return hr_json_text(hr_text_str(text));
+    hr_json_memory_note();
+    return NULL;
+}
+
 void hr_json_answer(struct hr_call *call, json_t *value)
 {
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = hr_json_dump(value);
     json_decref(value);
     if (text)
         hr_call_text(call, "application/json", text);
     else
         hr_call_fail_code(call, 503, "out of memory");
-    free(text);
+    hr_json_release(text);
 }
 
 enum hr_status hr_json_object(json_t **out, const char *text, size_t size)
 {
-    json_error_t error;
-    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-    if (!value)
-        return hr_fail(HR_E_FORMAT, "the body is no JSON: %.120s (line %d)", error.text,
-                       error.line);
+    json_t *value;
+    HR_TRY(hr_json_parse(&value, text, size));
     if (!json_is_object(value)) {
         json_decref(value);
         return hr_fail(HR_E_FORMAT, "the body must be a JSON object");

@@ -8,7 +8,10 @@
 #include "serve/call.h"
 
 /* A string even of bytes that are no UTF-8: those become '?'. */
-json_t *hr_json_text(const char *text);
+json_t *hr_json_text(const char *text); /* NULL without memory, which is noted */
+/* The same of a text that was put together; NULL, and noted, where memory did not suffice for it.
+ */
+json_t *hr_json_text_of(const struct hr_text *text);
 /* Answers with the value, which it takes; NULL means out of memory. */
 void hr_json_answer(struct hr_call *call, json_t *value);
 /* Parses a whole body, which must be an object; *out is the caller's.  HR_E_FORMAT. */

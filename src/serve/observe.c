@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "serve/json_memory.h"
 #include "serve/model_metrics.h"
 #include "serve/service.h"
 
@@ -154,7 +154,7 @@ static char *format_line(const struct hr_log_line *line, uint64_t ns)
                                             (int)line->batch, "decode_ms", ms(line->decode_ns),
                                             "queue_ms", ms(line->queue_ns), "run_ms",
                                             ms(line->run_ns)));
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = hr_json_dump(o);
     json_decref(o);
     return text;
 }
@@ -170,7 +170,7 @@ static void write_line(struct hr_observe *o, const struct hr_log_line *line, uin
         (void)!write(o->file, text, length + 1);
         pthread_mutex_unlock(&o->mutex);
     }
-    free(text);
+    hr_json_release(text);
 }
 
 void hr_observe_request(struct hr_observe *o, const struct hr_log_line *line)

@@ -9,8 +9,7 @@ static void metrics(struct hr_call *call)
 {
     struct hr_text text = { 0 };
     hr_observe_print(call->service->observe, call->service, &text);
-    hr_call_text(call, "text/plain; version=0.0.4; charset=utf-8", hr_text_str(&text));
-    hr_text_fini(&text);
+    hr_call_take_text(call, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 
 static void print_steps(struct hr_text *out, const hrnet_session *session)
@@ -47,8 +46,7 @@ static void plan(struct hr_call *call)
 {
     struct hr_text text = { 0 };
     hr_registry_index(call->service->registry, print_plan, &text);
-    hr_call_text(call, "text/plain; charset=utf-8", hr_text_str(&text));
-    hr_text_fini(&text);
+    hr_call_take_text(call, "text/plain; charset=utf-8", &text);
 }
 
 const struct hr_route hr_observe_routes[] = {

@@ -308,6 +308,15 @@ static void send_stream_answer(struct infer *f, struct hr_grpc_call *call)
     hr_grpc_send_message(call, &message.base);
 }
 
+/* Nobody hears what is still to come. */
+static void leave(struct infer_stream *s)
+{
+    s->over = true;
+    for (struct infer *f = s->first; f; f = f->next)
+        if (!f->done)
+            hr_grpc_job_cancel(&f->job);
+}
+
 /* Answers what is done at the head of the line; ends the stream where its client has. */
 static void advance(struct infer_stream *s, struct hr_grpc_call *call)
 {
@@ -320,6 +329,8 @@ static void advance(struct infer_stream *s, struct hr_grpc_call *call)
             s->last = NULL;
         s->waiting--;
         destroy(f);
+        if (!s->over && hr_grpc_call_over(call)) /* memory did not suffice for the answer */
+            leave(s);
     }
     if (s->waiting < MOST_WAITING / 2)
         hr_grpc_call_pause(call, false);
@@ -353,10 +364,7 @@ void hr_oip_grpc_stream_gone(struct hr_grpc_call *call)
     struct infer_stream *s = *hr_grpc_call_state(call);
     if (!s)
         return;
-    s->over = true;
-    for (struct infer *f = s->first; f; f = f->next)
-        if (!f->done)
-            hr_grpc_job_cancel(&f->job);
+    leave(s);
     advance(s, call);
 }
 

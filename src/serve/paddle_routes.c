@@ -70,8 +70,8 @@ static void pipeline_answer(struct hr_call *call, int error, const char *message
     json_t *keys = labels ? json_pack("[s, s]", "label", "prob") : json_array();
     json_t *values = json_array();
     if (labels) {
-        json_array_append_new(values, hr_json_text(hr_text_str(labels)));
-        json_array_append_new(values, hr_json_text(hr_text_str(scores)));
+        json_array_append_new(values, hr_json_text_of(labels));
+        json_array_append_new(values, hr_json_text_of(scores));
     }
     call->code = 0;
     call->retry_seconds = 0;

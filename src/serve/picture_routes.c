@@ -39,7 +39,7 @@ static void add_explanation(const struct classify *c, json_t *record, const stru
         hr_heat_draw(served->heat, served->model, item->picture, item->picture_bytes, &decode,
                      c->pictures.request.deadline_ns, &image);
     if (status == HR_OK)
-        json_object_set_new(record, "explanation", json_string(hr_text_str(&image)));
+        json_object_set_new(record, "explanation", hr_json_text_of(&image));
     else
         json_object_set_new(record, "explanation_error", hr_json_text(hr_last_message()));
     hr_text_fini(&image);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/pool.h"
+#include "serve/json_memory.h"
 #include "serve/observe.h"
 
 struct server {
@@ -206,6 +207,7 @@ enum hr_status hr_server_run(const struct hr_server_options *options)
     if (!s)
         return HR_E_MEMORY;
     s->options = options;
+    hr_json_memory_install();
     block_signals(&signals);
     const enum hr_status status = serve(s, &signals);
     close_all(s);

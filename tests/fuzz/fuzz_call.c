@@ -25,7 +25,8 @@ struct hr_grpc {
 
 struct hr_grpc_call {
     void *state;
-    unsigned held, sent, finished;
+    unsigned held, sent;
+    bool finished;
     int code;
 };
 
@@ -107,7 +108,7 @@ uint64_t hr_grpc_call_deadline_ns(const struct hr_grpc_call *call)
 
 bool hr_grpc_call_over(const struct hr_grpc_call *call)
 {
-    return call->finished > 0;
+    return call->finished;
 }
 
 void hr_grpc_call_pause(struct hr_grpc_call *call, bool on)
@@ -131,8 +132,10 @@ void hr_grpc_finish(struct hr_grpc_call *call, enum hr_status status)
 void hr_grpc_finish_code(struct hr_grpc_call *call, int code, const char *message)
 {
     (void)message;
-    if (call->finished++ == 0)
-        call->code = code;
+    if (call->finished)
+        return; /* as there */
+    call->finished = 1;
+    call->code = code;
 }
 
 /* ---- A call ---- */
@@ -168,8 +171,7 @@ static bool next_message(const uint8_t **data, size_t *size, struct hr_buffer *m
 
 static void check_call(const struct hr_grpc_call *call, bool stream)
 {
-    if (call->finished != 1 || call->state || call->held || server.expected ||
-        !fuzz_service_is_free())
+    if (!call->finished || call->state || call->held || server.expected || !fuzz_service_is_free())
         abort();
     if (!stream && call->sent != (call->code == 0))
         abort();
@@ -180,18 +182,18 @@ static void make_call(const struct hr_grpc_method *method, const uint8_t *data, 
     struct hr_grpc_call call = { 0 };
     const bool stream = method->flags & HR_GRPC_STREAM;
     struct hr_buffer message = { 0 };
-    while (call.finished == 0 && next_message(&data, &size, &message)) {
+    while (!call.finished && next_message(&data, &size, &message)) {
         method->message(&call, &message);
         hr_buffer_fini(&message);
         run_posts();
-        if (!stream && call.finished == 0)
+        if (!stream && !call.finished)
             abort();
     }
-    if (stream && call.finished == 0 && method->end)
+    if (stream && !call.finished && method->end)
         method->end(&call);
-    else if (call.finished == 0)
+    else if (!call.finished)
         hr_grpc_finish(&call, HR_OK);
-    if (call.finished == 0 && method->look)
+    if (!call.finished && method->look)
         method->look(&call);
     if (stream || call.sent > 0 || call.code != 0)
         check_call(&call, stream);

@@ -7,6 +7,7 @@
 
 #include "serve/gate.h"
 #include "serve/heat.h"
+#include "serve/json_memory.h"
 #include "serve/lane.h"
 #include "serve/observe.h"
 
@@ -181,6 +182,7 @@ static enum hr_status make(struct hr_service *service)
     struct hrnet_model_options model;
     struct hrnet_session_options session;
     const struct hr_gate_options gate = { 0 };
+    hr_json_memory_install();
     hrnet_model_options_init(&model, sizeof model);
     model.classes = lane.classes;
     HR_TRY((enum hr_status)hrnet_model_synthetic(&served.model, "hrnet_w18_small", &model));
