@@ -38,8 +38,12 @@ static void put_predictions(struct hr_call *call, const struct hr_served *served
 {
     const size_t classes = (size_t)served->info.classes;
     float *p = hr_mem_alloc(classes, sizeof *p);
+    if (!p) {
+        hr_call_fail(call, HR_E_MEMORY);
+        return;
+    }
     json_t *list = json_array();
-    for (size_t i = 0; i < count && p; i++) {
+    for (size_t i = 0; i < count; i++) {
         json_t *row = json_array();
         hrnet_model_scores(served->model, logits + i * classes, p);
         for (size_t j = 0; j < classes; j++)

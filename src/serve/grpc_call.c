@@ -150,7 +150,6 @@ ssize_t hr_grpc_call_read(nghttp2_session *session, int32_t stream, uint8_t *to,
     struct hr_grpc_call *call = source->ptr;
     const size_t left = call->out.size - call->out_sent;
     const size_t take = left < room ? left : room;
-    (void)context;
     if (take == 0 && !call->finished)
         return NGHTTP2_ERR_DEFERRED;
     if (take > 0) {
@@ -167,7 +166,7 @@ ssize_t hr_grpc_call_read(nghttp2_session *session, int32_t stream, uint8_t *to,
             char digits[16];
             add_status(call, list, &count, digits);
             *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-            nghttp2_submit_trailer(session, stream, list, count);
+            hr_grpc_connection_check(context, nghttp2_submit_trailer(session, stream, list, count));
         }
     }
     return (ssize_t)take;
@@ -187,8 +186,23 @@ static void respond(struct hr_grpc_call *call, const char *http_status, bool bod
     add(list, &count, "content-type", "application/grpc");
     if (!body)
         add_status(call, list, &count, digits);
-    nghttp2_submit_response(session, call->stream, list, count, body ? &provider : NULL);
+    hr_grpc_connection_check(
+        call->connection,
+        nghttp2_submit_response(session, call->stream, list, count, body ? &provider : NULL));
     hr_grpc_connection_touch(call->connection);
+}
+
+static void resume(struct hr_grpc_call *call)
+{
+    struct hr_grpc_connection *c = call->connection;
+    hr_grpc_connection_check(c, nghttp2_session_resume_data(c->session, call->stream));
+}
+
+static void reset(struct hr_grpc_call *call, uint32_t code)
+{
+    struct hr_grpc_connection *c = call->connection;
+    hr_grpc_connection_check(
+        c, nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, call->stream, code));
 }
 
 void hr_grpc_send(struct hr_grpc_call *call, const void *data, size_t size)
@@ -208,12 +222,11 @@ void hr_grpc_send(struct hr_grpc_call *call, const void *data, size_t size)
     hr_buffer_put(&call->out, data, size);
     call->bytes_out += sizeof prefix + size;
     if (call->out.status != HR_OK) {
-        nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream,
-                                  NGHTTP2_INTERNAL_ERROR);
+        reset(call, NGHTTP2_INTERNAL_ERROR);
     } else if (!call->answered) {
         respond(call, "200", true);
     } else {
-        nghttp2_session_resume_data(call->connection->session, call->stream);
+        resume(call);
     }
     hr_grpc_connection_touch(call->connection);
 }
@@ -238,7 +251,7 @@ static void end_call(struct hr_grpc_call *call, const char *http_status, int cod
     if (!call->answered)
         respond(call, http_status, false);
     else
-        nghttp2_session_resume_data(call->connection->session, call->stream);
+        resume(call);
     hr_grpc_call_pause(call, false);
     hr_grpc_connection_touch(call->connection);
 }
@@ -435,7 +448,9 @@ void hr_grpc_call_pause(struct hr_grpc_call *call, bool on)
     call->paused = on;
     if (on || !call->connection || call->held_back == 0)
         return;
-    nghttp2_session_consume_stream(call->connection->session, call->stream, call->held_back);
+    hr_grpc_connection_check(
+        call->connection,
+        nghttp2_session_consume_stream(call->connection->session, call->stream, call->held_back));
     call->held_back = 0;
     hr_grpc_connection_touch(call->connection);
 }
@@ -485,7 +500,6 @@ uint64_t hr_grpc_call_sweep(struct hr_grpc_call *call, uint64_t now_ns)
         call->method->look(call);
     if (call->connection && call->out.size > 0 &&
         hr_grpc_passed(call->out_ns, limit, now_ns, &next))
-        nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream,
-                                  NGHTTP2_CANCEL);
+        reset(call, NGHTTP2_CANCEL);
     return next;
 }

@@ -72,27 +72,26 @@ static int data_received(nghttp2_session *session, uint8_t flags, int32_t stream
 {
     struct hr_grpc_call *call = call_of(session, stream);
     (void)flags;
-    (void)context;
-    nghttp2_session_consume_connection(session, size);
+    hr_grpc_connection_check(context, nghttp2_session_consume_connection(session, size));
     if (call)
         hr_grpc_call_data(call, data, size);
     if (call && call->paused)
         call->held_back += size;
     else
-        nghttp2_session_consume_stream(session, stream, size);
+        hr_grpc_connection_check(context, nghttp2_session_consume_stream(session, stream, size));
     return 0;
 }
 
 /* The answer is whole: what the client still wants to send is not wanted (RFC 9113, 8.1). */
 static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
-    (void)context;
     if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     const struct hr_grpc_call *call = call_of(session, frame->hd.stream_id);
     if (call && !call->remote_end)
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  NGHTTP2_NO_ERROR);
+        hr_grpc_connection_check(context,
+                                 nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
+                                                           frame->hd.stream_id, NGHTTP2_NO_ERROR));
     return 0;
 }
 
@@ -196,9 +195,9 @@ void hr_grpc_connection_leave(struct hr_grpc_connection *c)
     if (c->leaving || c->dead)
         return;
     c->leaving = true;
-    nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(c->session), NGHTTP2_NO_ERROR,
-                          NULL, 0);
+    const int32_t last = nghttp2_session_get_last_proc_stream_id(c->session);
+    hr_grpc_connection_check(
+        c, nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
     hr_grpc_connection_touch(c);
 }
 
@@ -209,6 +208,12 @@ void hr_grpc_connection_kill(struct hr_grpc_connection *c)
     c->dead = true;
     c->next_dead = c->server->dead;
     c->server->dead = c;
+}
+
+void hr_grpc_connection_check(struct hr_grpc_connection *c, int code)
+{
+    if (nghttp2_is_fatal(code))
+        hr_grpc_connection_kill(c);
 }
 
 void hr_grpc_connection_free(struct hr_grpc_connection *c)
@@ -330,7 +335,7 @@ uint64_t hr_grpc_connection_sweep(struct hr_grpc_connection *c, uint64_t now_ns)
         hr_grpc_connection_leave(c);
     if (c->greeted && !c->ping_ns &&
         hr_grpc_passed(c->read_ns, o->keepalive_seconds, now_ns, &next)) {
-        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+        hr_grpc_connection_check(c, nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL));
         c->ping_ns = now_ns;
     }
     if (nghttp2_session_want_write(c->session))

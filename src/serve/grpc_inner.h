@@ -105,6 +105,9 @@ void hr_grpc_connection_touch(struct hr_grpc_connection *c);
 void hr_grpc_connection_leave(struct hr_grpc_connection *c);
 /* Ends its calls; freed when the loop comes around. */
 void hr_grpc_connection_kill(struct hr_grpc_connection *c);
+/* After a call of nghttp2, with what it returned: what it had no memory for it forgets, and a
+ * client would wait for good.  The connection ends, which its client hears. */
+void hr_grpc_connection_check(struct hr_grpc_connection *c, int code);
 void hr_grpc_connection_free(struct hr_grpc_connection *c);
 /* Looks at every time limit; returns when to look again at the latest. */
 uint64_t hr_grpc_connection_sweep(struct hr_grpc_connection *c, uint64_t now_ns);

@@ -71,9 +71,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*args, expect=0):
-    """Starts the server at a free port; at the end it must stop in order."""
-    process = subprocess.Popen([PROGRAM, "serve", "--port", "0", *map(str, args)], text=True,
+def serving(*args, expect=0, before=()):
+    """Starts the server at a free port, by a command `before` it; at the end it must stop in order."""
+    process = subprocess.Popen([*before, PROGRAM, "serve", "--port", "0", *map(str, args)], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
     try:
         server = Server(process)
