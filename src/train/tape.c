@@ -299,6 +299,8 @@ static enum hr_status check_node(const struct hr_node *node)
     return HR_OK;
 }
 
+#define INPUT_ROWS 256 /* pixels at once: 16 KiB of them */
+
 static void input_rows(const void *context, size_t first, size_t last)
 {
     const struct hr_tape_run *run = context;
@@ -309,11 +311,16 @@ static void input_rows(const void *context, size_t first, size_t last)
                                          .stride = v->stride,
                                          .x = run->x,
                                          .y = hr_tape_at(run, v->block) };
-    if (!run->tape->options.wide) {
-        run->tape->options.kernels->eltwise.to_nhwc(&call, first, last);
-        return;
+    uint16_t *const keep = hr_tape_half_at(run, v->packed);
+    const struct hr_tape_options *const o = &run->tape->options;
+    for (size_t row = first; row < last && !o->wide; row += INPUT_ROWS) {
+        const size_t end = last - row < INPUT_ROWS ? last : row + INPUT_ROWS;
+        o->kernels->eltwise.to_nhwc(&call, row, end);
+        if (keep) /* while they are in the cache */
+            o->kernels->train.half.pack(keep + row * v->stride, call.y + row * v->stride,
+                                        (end - row) * v->stride, o->half);
     }
-    for (size_t row = first; row < last; row++)
+    for (size_t row = first; row < last && o->wide; row++)
         for (size_t c = 0; c < v->c; c++)
             hr_tape_put(
                 run, v->block, row * v->stride + c,
@@ -332,13 +339,13 @@ static enum hr_status forward(struct hr_tape_build *b)
     const struct hr_graph *g = b->graph;
     struct hr_tape_value *x = &b->values[g->input];
     x->block = hr_tape_block(b, hr_tape_value_floats(t, x));
+    (void)hr_tape_keep(b, g->input);
     HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = "pictures",
                                                    .kernel = "to_nhwc",
                                                    .run = run_input,
                                                    .detail = hr_tape_detail(b, x, sizeof *x),
                                                    .writes = x->block,
                                                    .floats = x->h * x->w * x->stride }));
-    HR_TRY(hr_tape_pack(b, g->input));
     for (size_t i = 0; i < g->node_count; i++) {
         const struct hr_node *node = &g->nodes[i];
         HR_TRY(check_node(node));

@@ -108,9 +108,11 @@ enum hr_status hr_tape_saved_half(struct hr_tape_build *b, hr_value value, int32
                                   bool *half) HR_WARN_UNUSED;
 /* May a value be kept in 16 bits?  Not what is computed again, nor what is kept already. */
 bool hr_tape_may_pack(const struct hr_tape_build *b, hr_value value);
-/* The block of those bits, for the step that comes next to fill. */
+/* The block of those bits, for the step that comes next to fill; the same if it may and backward
+ * wants it, else -1. */
 int32_t hr_tape_half_block(struct hr_tape_build *b, hr_value value);
-/* Appends the step that keeps a value so, if it may and backward wants it; and that which makes the
+int32_t hr_tape_keep(struct hr_tape_build *b, hr_value value);
+/* Appends the step that keeps a value so, where hr_tape_keep says so; and that which makes the
  * floats of it, where hr_tape_saved finds them. */
 enum hr_status hr_tape_pack(struct hr_tape_build *b, hr_value value) HR_WARN_UNUSED;
 enum hr_status hr_tape_unpack(struct hr_tape_build *b, hr_value value) HR_WARN_UNUSED;

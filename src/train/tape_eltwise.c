@@ -13,19 +13,31 @@ struct sum_detail {
     hr_value in[HR_MAX_INPUTS];
     int32_t x[HR_MAX_INPUTS], dx[HR_MAX_INPUTS], y, dy;
     int32_t y_back; /* y as backward finds it */
+    int32_t keep;   /* its 16 bits, or -1 */
     bool add[HR_MAX_INPUTS];
 };
 
 struct sum_pass {
     const struct hr_tape_run *run;
     struct hr_sum_call forward;
+    uint16_t *keep; /* receives y, rounded; or NULL */
     struct hr_sum_grad_call backward;
 };
 
 static void sum_rows(const void *context, size_t first, size_t last)
 {
     const struct sum_pass *p = context;
-    p->run->tape->options.kernels->eltwise.sum(&p->forward, first, last);
+    const struct hr_tape_options *const o = &p->run->tape->options;
+    const size_t floats = p->forward.w * p->forward.stride;
+    if (!p->keep) {
+        o->kernels->eltwise.sum(&p->forward, first, last);
+        return;
+    }
+    for (size_t row = first; row < last; row++) { /* while it is in the cache */
+        o->kernels->eltwise.sum(&p->forward, row, row + 1);
+        o->kernels->train.half.pack(p->keep + row * floats, p->forward.y + row * floats, floats,
+                                    o->half);
+    }
 }
 
 static void sum_grad_rows(const void *context, size_t first, size_t last)
@@ -93,6 +105,7 @@ static void run_sum(const struct hr_tape_step *step, const struct hr_tape_run *r
         p.forward.x[i] = hr_tape_at(run, d->x[i]);
     p.forward.n = run->n;
     p.forward.y = hr_tape_at(run, d->y);
+    p.keep = hr_tape_half_at(run, d->keep);
     hr_tape_ranges(run, sum_rows, &p, run->n * d->call.h,
                    (1 + d->call.term_count) * d->call.w * d->call.stride);
 }
@@ -165,6 +178,7 @@ enum hr_status hr_tape_sum(struct hr_tape_build *b, const struct hr_node *node)
         d.x[i] = hr_tape_use(b, b->values[node->in[i]].block);
     }
     d.y = hr_tape_result(b, node->out);
+    d.keep = hr_tape_keep(b, node->out);
     struct sum_detail *const detail = hr_tape_detail(b, &d, sizeof d);
     HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .name = node->name,
                                                    .kernel = hr_tape_kernel_name(b, "sum"),

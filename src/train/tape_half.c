@@ -69,6 +69,11 @@ int32_t hr_tape_half_block(struct hr_tape_build *b, hr_value value)
     return v->packed;
 }
 
+int32_t hr_tape_keep(struct hr_tape_build *b, hr_value value)
+{
+    return b->wanted[value] && hr_tape_may_pack(b, value) ? hr_tape_half_block(b, value) : -1;
+}
+
 static enum hr_status add_step(struct hr_tape_build *b, const struct half_detail *d, bool pack)
 {
     return hr_tape_step(
@@ -82,11 +87,12 @@ static enum hr_status add_step(struct hr_tape_build *b, const struct half_detail
 enum hr_status hr_tape_pack(struct hr_tape_build *b, hr_value value)
 {
     const struct hr_tape_value *v = &b->values[value];
-    if (!b->wanted[value] || !hr_tape_may_pack(b, value))
-        return HR_OK;
-    const struct half_detail d = { .floats = hr_tape_use(b, v->block),
-                                   .halves = hr_tape_half_block(b, value),
+    const struct half_detail d = { .floats = v->block,
+                                   .halves = hr_tape_keep(b, value),
                                    .count = v->h * v->w * v->stride };
+    if (d.halves < 0)
+        return HR_OK;
+    (void)hr_tape_use(b, v->block);
     return add_step(b, &d, true);
 }
 

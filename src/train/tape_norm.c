@@ -480,8 +480,8 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
     d->y = hr_tape_result(b, last->out);
     if (hr_tape_may_pack(b, made.from))
         d->keep_x = hr_tape_half_block(b, made.from);
-    if (made.beside != HR_NONE && b->wanted[last->out] && hr_tape_may_pack(b, last->out))
-        d->keep_y = hr_tape_half_block(b, last->out);
+    if (made.beside != HR_NONE)
+        d->keep_y = hr_tape_keep(b, last->out);
     d->partial = hr_tape_block(b, partial_floats(b, d));
     d->state = hr_tape_block(b, STATE_FLOATS * d->stride);
     struct made *const m = hr_tape_detail(b, &made, sizeof made);
