@@ -422,7 +422,8 @@ static enum hr_status describe(struct hr_running *r)
     hr_text_printf(w, " held-back %.17g balanced %d augment ", o->held_back, o->balanced);
     hr_augment_print(&o->augment, w);
     if (o->half)
-        hr_text_printf(w, " precision %s", o->half == HR_HALF_F16 ? "fp16" : "bf16");
+        hr_text_printf(w, " precision %s%s", o->half == HR_HALF_F16 ? "fp16" : "bf16",
+                       o->recompute ? " recomputed" : "");
     if (o->scaler.kind != HR_SCALER_NONE)
         hr_text_printf(w, " loss-scale %d %.17g every %.17g grow %.17g shrink %.17g",
                        (int)o->scaler.kind, o->scaler.scale, o->scaler.every, o->scaler.grow,

@@ -135,3 +135,15 @@ def test_precision_is_part_of_a_run(data, tmp_path):
     assert train(data / "train", tmp_path, "--precision", "bf16", epochs=1).returncode == 0
     result = train(data / "train", tmp_path, "--resume", epochs=1)
     assert result.returncode == 3 and "precision bf16" in result.stderr, result.stderr
+
+
+def test_both_together(calm, data, tmp_path):
+    """Forward is still that of fp32; what is made again is made of rounded values."""
+    both = [*CALM, "--precision", "fp16", "--recompute"]
+    result = train(data / "train", tmp_path / "a", *both, epochs=4)
+    assert result.returncode == 0 and "in fp16, recomputed," in result.stderr, result.stderr
+    got = numbers(tmp_path / "a")
+    assert got[0, 1] == calm[0, 1] and 0 < abs(got[0, 2] / calm[0, 2] - 1) < 0.05
+    assert np.abs(got[:, 1] / calm[:, 1] - 1).max() < 0.15
+    result = train(data / "train", tmp_path / "a", *both[:-1], "--resume", epochs=4)
+    assert result.returncode == 3 and "precision fp16 recomputed" in result.stderr, result.stderr
