@@ -2,6 +2,7 @@
  * References of batch normalisation while training, and how partial sums are joined. */
 #include "kernel/norm.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "kernel/fma.h"
@@ -86,6 +87,18 @@ static uint16_t kept(const struct hr_norm_call *call, size_t i, float x, float y
     return (uint16_t)(h + (fabsf(rounded) > fabsf(x) ? -1 : 1));
 }
 
+static bool is_on_side(const struct hr_norm_call *call, size_t p, size_t i)
+{
+    return call->side[p * ((call->stride + 7) / 8) + i / 8] >> i % 8 & 1;
+}
+
+static void keep_side(const struct hr_norm_call *call, size_t p, size_t i, bool positive)
+{
+    uint8_t *const byte = call->keep_side + p * ((call->stride + 7) / 8) + i / 8;
+    const unsigned before = i % 8 ? *byte : 0;
+    *byte = (uint8_t)(before | (unsigned)positive << i % 8);
+}
+
 static void apply_ref(const struct hr_norm_call *call, size_t first, size_t last)
 {
     for (size_t p = first; p < last; p++)
@@ -96,6 +109,10 @@ static void apply_ref(const struct hr_norm_call *call, size_t first, size_t last
             if (call->residual)
                 y = call->residual[at] + y;
             y = call->relu && !(y > 0.0f) ? 0.0f : y;
+            if (call->side)
+                y = !is_on_side(call, p, i) ? 0.0f : y > FLT_MIN ? y : FLT_MIN;
+            if (call->keep_side)
+                keep_side(call, p, i, y > 0.0f);
             call->y[at] = y;
             if (call->keep_x)
                 call->keep_x[at] = kept(call, i, x, y);

@@ -41,6 +41,11 @@ struct hr_norm_call {
     enum hr_half half; /* of all three */
     const uint16_t *x_half;
     uint16_t *keep_x, *keep_y;
+    /* A bit an element, lowest first, (stride + 7) / 8 bytes a pixel: where y of apply, with relu
+     * and without residual, is positive: keep_side (NULL: not) receives it; side (NULL: none) says
+     * what it is to be: y is zero, or at least FLT_MIN. */
+    uint8_t *keep_side;
+    const uint8_t *side;
 };
 
 /* Blocks [first, last): partial = the block's mean m = sum x / count, sum (x - m), and

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Batch normalisation while training and its gradient, channels in the vector lanes.  Vocabulary as
- * in eltwise.tmpl.h and half.tmpl.h, and V_SUB, V_WHERE_POSITIVE(y, v): v where y > 0, else 0. */
+ * in eltwise.tmpl.h and half.tmpl.h, and V_SUB, V_WHERE_POSITIVE(y, v): v where y > 0, else 0;
+ * V_STORE_SIDE(p, y): VN bits at p, whether y > 0; V_OF_SIDE(p, y): where the bit is set y, at
+ * least FLT_MIN, else 0. */
 
 #define NORM_VECTORS 4 /* at a time: their chains of additions hide each other's latency */
 
@@ -90,6 +92,10 @@ HR_INLINE void FN(norm_apply_with)(const struct hr_norm_call *call, size_t first
                 y = V_ADD(V_LOAD(call->residual + at + i), y);
             if (relu)
                 y = V_WHERE_POSITIVE(y, y);
+            if (relu && !residual && call->side)
+                y = V_OF_SIDE(call->side + (at + i) / 8, y);
+            if (relu && !residual && call->keep_side)
+                V_STORE_SIDE(call->keep_side + (at + i) / 8, y);
             V_STORE(call->y + at + i, y);
             if (keep && call->keep_x)
                 VH_STORE(call->keep_x + at + i,

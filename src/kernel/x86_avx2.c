@@ -2,6 +2,7 @@
  * The vocabulary of the templates for AVX2 with FMA, and the rung of the ladder made of them. */
 #include "kernel/kernel.h"
 
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -75,6 +76,16 @@
 #include "kernel/winograd.tmpl.h"
 
 #define V_WHERE_POSITIVE(y, v) _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), v)
+static inline __m256 of_side_avx2(const uint8_t *bits, __m256 y)
+{
+    const __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(*bits), each), each);
+    return _mm256_and_ps(_mm256_castsi256_ps(set), _mm256_max_ps(y, _mm256_set1_ps(FLT_MIN)));
+}
+#define V_OF_SIDE(p, y) of_side_avx2(p, y)
+#define V_STORE_SIDE(p, y) \
+    (*(p) = (uint8_t)_mm256_movemask_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ)))
+
 #ifdef HR_SIMDE
 #include "simde_half.h"
 #else

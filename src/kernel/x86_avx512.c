@@ -3,6 +3,7 @@
  * them. */
 #include "kernel/kernel.h"
 
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -94,6 +95,21 @@
 #define WM 2
 #define WS 2
 #include "kernel/winograd.tmpl.h"
+
+static inline __m512 of_side_avx512(const uint8_t *bits, __m512 y)
+{
+    uint16_t set;
+    memcpy(&set, bits, sizeof set);
+    return _mm512_maskz_mov_ps(set, _mm512_max_ps(y, _mm512_set1_ps(FLT_MIN)));
+}
+
+static inline void store_side_avx512(uint8_t *bits, __m512 y)
+{
+    const uint16_t set = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ);
+    memcpy(bits, &set, sizeof set);
+}
+#define V_OF_SIDE(p, y)    of_side_avx512(p, y)
+#define V_STORE_SIDE(p, y) store_side_avx512(p, y)
 
 #ifdef HR_SIMDE
 #include "simde_half.h"

@@ -15,6 +15,7 @@ struct norm_detail {
     int32_t x, y, residual, dy, dx, dresidual;
     int32_t x_back, y_back; /* as backward finds them */
     int32_t keep_x, keep_y; /* 16 bits of them, or -1 */
+    int32_t side;           /* where y is positive, or -1 */
     bool x_half;            /* x, when it is made again, and x_back are 16 bits */
     int32_t partial, partial_back, state, state_back;
 };
@@ -74,6 +75,11 @@ static void grad_pixels(const void *context, size_t first, size_t last)
 {
     const struct pass *p = context;
     p->kernels->grad(&p->call, first, last);
+}
+
+static uint8_t *side_at(const struct hr_tape_run *run, int32_t block)
+{
+    return (uint8_t *)hr_tape_at(run, block);
 }
 
 /* Of the backward half, from what is there for it. */
@@ -287,6 +293,7 @@ static void run_norm(const struct hr_tape_step *step, const struct hr_tape_run *
     p.call.residual = hr_tape_at(run, d->residual);
     p.call.keep_x = hr_tape_half_at(run, d->keep_x);
     p.call.keep_y = hr_tape_half_at(run, d->keep_y);
+    p.call.keep_side = side_at(run, d->side);
     p.call.half = run->tape->options.half;
     const size_t blocks = hr_norm_blocks(p.call.pixels);
     if (run->tape->options.frozen) {
@@ -308,6 +315,7 @@ static void run_norm_again(const struct hr_tape_step *step, const struct hr_tape
                       .state = state_at(run, d->state, d->stride) };
     p.call = call_of(d, run, &p.state, -1);
     p.call.x_half = d->x_half ? hr_tape_half_at(run, d->x) : NULL;
+    p.call.side = side_at(run, d->side);
     p.call.half = run->tape->options.half;
     p.call.scale = p.state.two;
     p.call.shift = p.state.three;
@@ -401,6 +409,7 @@ static enum hr_status norm_again(struct hr_tape_build *b, hr_value value, void *
     HR_TRY(hr_tape_saved_half(b, m->from, &again.x, &again.x_half));
     (void)hr_tape_use(b, again.x);
     (void)hr_tape_use(b, again.state);
+    (void)hr_tape_use(b, again.side);
     again.y = hr_tape_block(b, hr_tape_value_floats(b->tape, &b->values[value]));
     b->values[value].saved = again.y;
     return hr_tape_step(b,
@@ -472,6 +481,7 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
         .residual = -1,
         .keep_x = -1,
         .keep_y = -1,
+        .side = -1,
     };
     struct norm_detail *d = &made.detail;
     d->x = hr_tape_use(b, x->block);
@@ -482,6 +492,8 @@ enum hr_status hr_tape_norm_with(struct hr_tape_build *b, const struct hr_node *
         d->keep_x = hr_tape_half_block(b, made.from);
     if (made.beside != HR_NONE)
         d->keep_y = hr_tape_keep(b, last->out);
+    else if (t->options.half && t->options.recompute && d->relu)
+        d->side = hr_tape_block(b, t->batch * d->pixels * ((d->stride + 7) / 8) / 4 + 1);
     d->partial = hr_tape_block(b, partial_floats(b, d));
     d->state = hr_tape_block(b, STATE_FLOATS * d->stride);
     struct made *const m = hr_tape_detail(b, &made, sizeof made);

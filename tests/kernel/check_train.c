@@ -325,6 +325,7 @@ struct norm_case {
     bool relu, residual, dx_add, dresidual_add;
     enum hr_half half;
     bool from_half, keep_y; /* else x is kept */
+    bool sides, keep_sides;
 };
 
 /* Maps in 16 bits lie in buffers of floats, of which they use half. */
@@ -338,6 +339,18 @@ static void set_halves(struct hr_norm_call *call, const struct norm_case *n, uin
         call->keep_y = kept;
     else if (n->half)
         call->keep_x = kept;
+}
+
+/* Rows of bits, in buffers of more floats than they have bytes. */
+static void set_sides(struct hr_norm_call *call, const struct norm_case *n, uint8_t *side,
+                      uint8_t *kept, uint32_t seed)
+{
+    if (!n->relu || n->residual)
+        return;
+    for (size_t i = 0; i < n->pixels * ((n->stride + 7) / 8); i++)
+        side[i] = (uint8_t)check_random(&seed, 256);
+    call->side = n->sides ? side : NULL;
+    call->keep_side = n->keep_sides ? kept : NULL;
 }
 
 /* Both passes of one rung into one side of the twins. */
@@ -359,7 +372,7 @@ static void check_norm_case(struct check *check, const struct hr_norm_kernels *r
                             const struct hr_norm_kernels *fn, const struct norm_case *n,
                             uint32_t *seed)
 {
-    enum { X, RESIDUAL, Y, DY, DX, DRESIDUAL, X_HALF, KEPT, MAPS };
+    enum { X, RESIDUAL, Y, DY, DX, DRESIDUAL, X_HALF, KEPT, SIDE, KEPT_SIDE, MAPS };
     enum { MEAN, SCALE, SHIFT, A, B, C, ROWS };
     const enum check_fill fill = some_fill(seed);
     struct twin maps[MAPS], rows[ROWS];
@@ -397,6 +410,8 @@ static void check_norm_case(struct check *check, const struct hr_norm_kernels *r
                                      .dresidual_add = n->dresidual_add };
         if (n->half)
             ref_half.pack((uint16_t *)(void *)map[X_HALF], map[X], n->pixels * n->stride, n->half);
+        set_sides(&call, n, (uint8_t *)(void *)map[SIDE], (uint8_t *)(void *)map[KEPT_SIDE],
+                  (uint32_t)n->pixels + 1);
         set_halves(&call, n, (uint16_t *)(void *)map[X_HALF], (uint16_t *)(void *)map[KEPT]);
         run_norm(side ? fn : ref, &call,
                  side ? check_random(seed, (uint32_t)n->pixels + 1) : n->pixels);
@@ -426,7 +441,9 @@ static void check_norm(struct check *check, const struct hr_norm_kernels *ref,
                                .dresidual_add = check_random(&seed, 2),
                                .half = (enum hr_half)check_random(&seed, 3),
                                .from_half = check_random(&seed, 2),
-                               .keep_y = check_random(&seed, 2) };
+                               .keep_y = check_random(&seed, 2),
+                               .sides = check_random(&seed, 4) == 0,
+                               .keep_sides = check_random(&seed, 2) };
         n.stride = (n.c + vector - 1) / vector * vector;
         check_norm_case(check, ref, fn, &n, &seed);
     }
