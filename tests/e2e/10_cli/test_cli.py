@@ -602,5 +602,7 @@ def test_what_is_wrong_with_the_model_is_3(small, tmp_path):
                         ["verify", model], ["convert", model, tmp_path / "y.pth"],
                         ["export", model, "-o", tmp_path / "y.onnx"], ["plan", model], ["bench", model],
                         ["tune", model], ["serve", model], ["eval", tmp_path, "-m", model]):
-            fail(3, str(model).rsplit("/")[-1], result=run(*command, env={"HRNET_CACHE": str(cache)}))
+            result = run(*command, env={"HRNET_CACHE": str(cache)})
+            if command[0] != "serve" or "this build has no server" not in result.stderr:
+                fail(3, str(model).rsplit("/")[-1], result=result)
     assert not cache.exists() # what fails leaves nothing behind
