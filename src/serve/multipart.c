@@ -87,8 +87,10 @@ enum hr_status hr_multipart_parse(const char *content_type, const void *body, si
         !boundary[0] || strlen(boundary) > MOST_BOUNDARY)
         return hr_fail(HR_E_FORMAT, "Content-Type names no multipart boundary");
     const size_t length = (size_t)snprintf(delimiter, sizeof delimiter, "\r\n--%s", boundary);
-    /* The first boundary may be at the very beginning, without a line end before it. */
-    if (size >= length - 2 && memcmp(at, delimiter + 2, length - 2) == 0)
+    if (size < length - 2) /* not even the first boundary; an empty body may be NULL */
+        return fail_damaged();
+    /* It may be at the very beginning, without a line end before it. */
+    if (memcmp(at, delimiter + 2, length - 2) == 0)
         at += length - 2;
     else if ((at = memmem(at, size, delimiter, length)) != NULL)
         at += length;
