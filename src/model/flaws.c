@@ -26,32 +26,24 @@ struct looking {
     atomic_bool no_memory;
 };
 
-/* Float32 values, by their exponents, which vectorises; they may be of any alignment. */
-static bool all_finite(const uint8_t *values, size_t count)
+/* By their exponents, which vectorises. */
+static bool all_finite(const float *values, size_t count)
 {
     uint32_t bad = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
-        memcpy(&bits, values + 4 * i, sizeof bits);
+        memcpy(&bits, &values[i], sizeof bits);
         bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
     return !bad;
 }
 
-static bool any_negative(const uint8_t *values, size_t count)
+static bool any_negative(const float *values, size_t count)
 {
     bool negative = false;
-    for (size_t i = 0; i < count; i++) {
-        float value;
-        memcpy(&value, values + 4 * i, sizeof value);
-        negative |= value < 0;
-    }
+    for (size_t i = 0; i < count; i++)
+        negative |= values[i] < 0;
     return negative;
-}
-
-static bool plain_floats(const struct hr_tensor *t)
-{
-    return t->dtype == HR_DTYPE_F32 && hr_tensor_contiguous(t);
 }
 
 static bool floating(const struct hr_tensor *t)
@@ -65,22 +57,19 @@ static void look(void *context, size_t task, size_t task_count)
     struct looking *l = context;
     const struct piece *piece = &l->pieces[task];
     const struct hr_tensor *t = hr_store_tensor(l->store, piece->tensor);
-    float *widened = NULL;
+    const float *values;
+    float *made;
     (void)task_count;
-    if (!plain_floats(t)) {
-        if (!(widened = hr_mem_alloc_raw(piece->count, sizeof *widened))) {
-            atomic_store(&l->no_memory, true);
-            return;
-        }
-        hr_tensor_to_f32(widened, t);
+    if (hr_tensor_floats(&values, &made, t) != HR_OK) {
+        atomic_store(&l->no_memory, true);
+        return;
     }
-    const uint8_t *values =
-        (widened ? (const uint8_t *)widened : (const uint8_t *)t->data) + 4 * piece->first;
+    values += piece->first;
     const unsigned finite = all_finite(values, piece->count) ? 0 : HR_FLAW_NOT_FINITE;
     const unsigned sign =
         t->shape.rank == 1 && any_negative(values, piece->count) ? HR_FLAW_NEGATIVE : 0;
     atomic_fetch_or(&l->flaws[piece->tensor], (unsigned char)(finite | sign));
-    hr_mem_free(widened);
+    hr_mem_free(made);
 }
 
 static enum hr_status cut(struct looking *l, size_t tensor)
@@ -94,7 +83,7 @@ static enum hr_status cut(struct looking *l, size_t tensor)
     HR_TRY(hr_shape_elements(&t->shape, &elements));
     for (size_t first = 0; first < elements; first += size) {
         const size_t left = elements - first;
-        size = plain_floats(t) && left > PIECE_ELEMENTS ? PIECE_ELEMENTS : left;
+        size = hr_tensor_plain(t) && left > PIECE_ELEMENTS ? PIECE_ELEMENTS : left;
         HR_TRY(hr_mem_grow((void **)&l->pieces, &l->capacity, l->count + 1, sizeof *l->pieces));
         l->pieces[l->count++] = (struct piece){ tensor, first, size };
     }

@@ -464,30 +464,25 @@ enum hr_status hr_model_checksum(const struct hr_model *model, char hex[65])
 {
     struct hr_sha256 hash;
     uint8_t digest[32];
-    float *values = NULL;
-    size_t capacity = 0;
     enum hr_status status = HR_OK;
     hr_sha256_init(&hash);
     for (size_t i = 0; i < hr_store_count(model->weights) && status == HR_OK; i++) {
         const struct hr_tensor *t = hr_store_tensor(model->weights, i);
         const char *name = hr_store_name(model->weights, i);
         const struct hr_shape_text shape = hr_shape_str(&t->shape);
+        const float *values;
+        float *made = NULL;
         size_t elements = 0;
         status = hr_shape_elements(&t->shape, &elements);
         hr_sha256_update(&hash, name, strlen(name) + 1);
         hr_sha256_update(&hash, shape.s, strlen(shape.s) + 1);
-        if (status == HR_OK && t->dtype == HR_DTYPE_F32 && hr_tensor_contiguous(t)) {
-            hr_sha256_update(&hash, t->data, elements * sizeof(float));
-        } else if (status == HR_OK) {
-            status = hr_mem_grow((void **)&values, &capacity, elements, sizeof *values);
-            if (status == HR_OK) {
-                hr_tensor_to_f32(values, t);
-                hr_sha256_update(&hash, values, elements * sizeof(float));
-            }
-        }
+        if (status == HR_OK)
+            status = hr_tensor_floats(&values, &made, t);
+        if (status == HR_OK)
+            hr_sha256_update(&hash, values, elements * sizeof(float));
+        hr_mem_free(made);
         hr_store_forget(model->weights, t);
     }
-    hr_mem_free(values);
     hr_sha256_final(&hash, digest);
     hr_hex(hex, digest);
     return status;

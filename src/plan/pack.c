@@ -170,31 +170,19 @@ static void convert_task(void *context, size_t task, size_t task_count)
     hr_tensor_to_f32(job->dst + (size_t)first * job->inner, &slice);
 }
 
-static bool plain_floats(const struct hr_tensor *t)
-{
-    return t->dtype == HR_DTYPE_F32 && (uintptr_t)t->data % sizeof(float) == 0 &&
-           hr_tensor_contiguous(t);
-}
-
 /* Row-major floats of `t`: its own bytes, or a block that *owned receives. */
 static enum hr_status as_floats(const float **out, float **owned, const struct hr_tensor *t,
                                 struct hr_pool *pool)
 {
-    if (plain_floats(t)) {
-        *out = t->data;
-        return HR_OK;
-    }
     size_t elements;
     HR_TRY(hr_shape_elements(&t->shape, &elements));
+    if (!pool || elements * sizeof(float) < PIECE_BYTES || hr_tensor_plain(t))
+        return hr_tensor_floats(out, owned, t);
     *out = *owned = hr_mem_alloc_raw(elements, sizeof **owned);
     if (!*owned)
         return HR_E_MEMORY;
     struct convert_job job = { t, *owned, elements / (size_t)t->shape.dim[0] };
-    const bool small = !pool || elements * sizeof(float) < PIECE_BYTES;
-    if (small)
-        convert_task(&job, 0, 1);
-    else
-        hr_pool_run(pool, convert_task, &job, hr_pool_threads(pool));
+    hr_pool_run(pool, convert_task, &job, hr_pool_threads(pool));
     return HR_OK;
 }
 
@@ -307,7 +295,7 @@ static bool lies_transposed(const struct hr_tensor *weight)
     turned.shape.dim[1] = weight->shape.dim[0];
     turned.stride[0] = weight->stride[1];
     turned.stride[1] = weight->stride[0];
-    return !plain_floats(weight) && plain_floats(&turned);
+    return !hr_tensor_plain(weight) && hr_tensor_plain(&turned);
 }
 
 /* Lets go of the rows of the pieces that are packed, if parts are ranges of rows; if a kernel cuts
