@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/os.h"
 #include "hostile.h"
+#include "inputs.h"
 
 #define SMALL     1500 /* bytes: longer files are cut in half only */
 #define MUTATIONS 1000 /* of each file */
@@ -20,36 +20,24 @@ static void run(void *context, const uint8_t *data, size_t size)
     ++*runs;
 }
 
-static enum hr_status replay(const char *path, unsigned long *runs)
+static void replay(const struct hr_map *input, unsigned long *runs)
 {
-    struct hr_map map = { 0 };
-    HR_TRY(hr_map_open(&map, path));
-    hostile_copy(map.data, map.size, run, runs);
-    if (map.size <= SMALL)
-        hostile_cuts(map.data, map.size, run, runs);
+    hostile_copy(input->data, input->size, run, runs);
+    if (input->size <= SMALL)
+        hostile_cuts(input->data, input->size, run, runs);
     else
-        hostile_copy(map.data, map.size / 2, run, runs);
-    hostile_mutations(map.data, map.size, (uint32_t)map.size, MUTATIONS, run, runs);
-    hr_map_close(&map);
-    return HR_OK;
+        hostile_copy(input->data, input->size / 2, run, runs);
+    hostile_mutations(input->data, input->size, (uint32_t)input->size, MUTATIONS, run, runs);
 }
 
 int main(int argc, char **argv)
 {
-    struct hr_names names = { 0 };
-    enum hr_status status = HR_OK;
+    size_t inputs;
     unsigned long runs = 0;
-    for (int i = 1; i < argc && status == HR_OK; i++)
-        status = hr_os_kind(argv[i]) == HR_OS_FOLDER ? hr_os_walk(&names, argv[i], true)
-                                                     : hr_names_add(&names, argv[i]);
-    if (status == HR_OK && names.count == 0)
-        status = hr_fail(HR_E_NOT_FOUND, "no inputs to replay");
-    for (size_t i = 0; i < names.count && status == HR_OK; i++)
-        status = replay(names.items[i], &runs);
+    const enum hr_status status = inputs_each(argc, argv, replay, &inputs, &runs);
     if (status != HR_OK)
         fprintf(stderr, "replay: %s\n", hr_last_message());
     else
-        printf("%zu inputs replayed, %lu runs\n", names.count, runs);
-    hr_names_fini(&names);
+        printf("%zu inputs replayed, %lu runs\n", inputs, runs);
     return status != HR_OK;
 }
