@@ -9,6 +9,20 @@
 #include "base/hash.h"
 #include "train/evaluate.h"
 
+/* all [ranks][bytes]: the records of all ranks, which the caller frees. */
+static enum hr_status share(struct hr_reduce *reduce, const void *mine, size_t bytes, void **all)
+{
+    void *const records = hr_mem_alloc(hr_reduce_ranks(reduce), bytes);
+    if (!records)
+        return HR_E_MEMORY;
+    const enum hr_status status = hr_reduce_share(reduce, mine, records, bytes);
+    if (status == HR_OK)
+        *all = records;
+    else
+        hr_mem_free(records);
+    return status;
+}
+
 /* ---- Steps ---- */
 
 struct batch_record {
@@ -20,14 +34,12 @@ enum hr_status hr_ranks_batch(struct hr_reduce *reduce, struct hr_ranks_batch *b
                               enum hr_status status)
 {
     const struct batch_record mine = { *batch, status != HR_OK };
+    struct batch_record *all;
     const size_t ranks = hr_reduce_ranks(reduce);
     bool failed = false, too_few = false;
     if (!reduce)
         return status;
-    struct batch_record *const all = hr_mem_alloc(ranks, sizeof *all);
-    if (!all)
-        return HR_E_MEMORY;
-    const enum hr_status shared = hr_reduce_share(reduce, &mine, all, sizeof mine);
+    HR_TRY(share(reduce, &mine, sizeof mine, (void **)&all));
     *batch = (struct hr_ranks_batch){ 0 };
     for (size_t i = 0; i < ranks; i++) {
         failed |= all[i].failed != 0;
@@ -38,7 +50,6 @@ enum hr_status hr_ranks_batch(struct hr_reduce *reduce, struct hr_ranks_batch *b
         batch->mass += all[i].batch.mass;
     }
     hr_mem_free(all);
-    HR_TRY(shared);
     if (failed)
         return hr_reduce_agree(reduce, status);
     batch->left_out += too_few ? batch->pictures : 0;
@@ -58,13 +69,10 @@ enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *see
                                       seen->top1,     seen->top5, seen->unlabelled,
                                       status != HR_OK };
     const size_t ranks = hr_reduce_ranks(reduce);
-    struct seen_record sum = { 0 };
+    struct seen_record sum = { 0 }, *all;
     if (!reduce)
         return status;
-    struct seen_record *const all = hr_mem_alloc(ranks, sizeof *all);
-    if (!all)
-        return HR_E_MEMORY;
-    const enum hr_status shared = hr_reduce_share(reduce, &mine, all, sizeof mine);
+    HR_TRY(share(reduce, &mine, sizeof mine, (void **)&all));
     for (size_t i = 0; i < ranks; i++) {
         const double pictures = all[i].pictures ? (double)all[i].pictures : 1.0;
         sum.loss += all[i].loss / pictures * all[i].mass;
@@ -76,7 +84,6 @@ enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *see
         sum.failed |= all[i].failed;
     }
     hr_mem_free(all);
-    HR_TRY(shared);
     if (sum.failed)
         return hr_reduce_agree(reduce, status);
     seen->loss = sum.mass > 0.0 ? sum.loss / sum.mass * (double)sum.pictures : 0.0;
@@ -90,17 +97,14 @@ enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *see
 enum hr_status hr_ranks_stop(struct hr_reduce *reduce, bool *stop)
 {
     const uint8_t mine = *stop;
-    const size_t ranks = hr_reduce_ranks(reduce);
+    uint8_t *all;
     if (!reduce)
         return HR_OK;
-    uint8_t *const all = hr_mem_alloc(ranks, sizeof *all);
-    if (!all)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_reduce_share(reduce, &mine, all, sizeof mine);
-    for (size_t i = 0; i < ranks; i++)
+    HR_TRY(share(reduce, &mine, sizeof mine, (void **)&all));
+    for (size_t i = 0; i < hr_reduce_ranks(reduce); i++)
         *stop |= all[i] != 0;
     hr_mem_free(all);
-    return status;
+    return HR_OK;
 }
 
 /* ---- Bad pictures ---- */
@@ -308,15 +312,13 @@ enum hr_status hr_ranks_tell_state(struct hr_reduce *reduce, struct hr_checkpoin
 /* Which rank has another number than rank 0?  0: none. */
 static enum hr_status find_other(struct hr_reduce *reduce, uint64_t number, size_t *rank)
 {
-    uint64_t *const all = hr_mem_alloc(hr_reduce_ranks(reduce), sizeof *all);
-    if (!all)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_reduce_share(reduce, &number, all, sizeof number);
+    uint64_t *all;
+    HR_TRY(share(reduce, &number, sizeof number, (void **)&all));
     *rank = 0;
     for (size_t i = hr_reduce_ranks(reduce); i-- > 1;)
         *rank = all[i] != all[0] ? i : *rank;
     hr_mem_free(all);
-    return status;
+    return HR_OK;
 }
 
 enum hr_status hr_ranks_compare(struct hr_reduce *reduce, const char *text)
