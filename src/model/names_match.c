@@ -58,7 +58,7 @@ static bool note_flaw(struct matching *m, size_t index, const char *full, bool v
     return flaw || (flaws & HR_FLAW_TYPE);
 }
 
-/* Looks at all values that may be weights. */
+/* Looks at all values that may be weights; `used` says which, until matching starts it afresh. */
 static enum hr_status look_at_values(struct matching *m, unsigned threads)
 {
     const size_t count = hr_store_count(m->file);
