@@ -569,7 +569,8 @@ struct hrnet_train_options {
     double average;       /**< decay of averaged weights (EMA); 0: none */
     const char *class_weights; /**< of the loss: "balanced", or one number a class: "1,2.5"; NULL */
     int keep;                  /**< epochs of which model and state are kept (0) */
-    int patience;              /**< epochs without a better one that end the run; 0: never */
+    int patience;              /**< validated epochs without a better one that end the run; 0:
+                                    never */
     int save_steps;            /**< steps between checkpoints within an epoch; 0: none */
     const char *validation_root; /**< of the paths in a list of validation; NULL: root */
     int classes;                 /**< outputs of the network; 0: as many as the data has */
@@ -602,6 +603,10 @@ struct hrnet_train_options {
     /** Asked often, with the context of the callback: nonzero stops all of them after the step,
      * with a checkpoint at once, since one may be gone and the step never end; NULL: never */
     int (*stop)(void *context);
+    int drop_last;  /**< nonzero: a last batch of an epoch that is not full is left out */
+    int in_order;   /**< nonzero: the pictures of every epoch come in the order of the data */
+    int eval_every; /**< validate after epochs that this divides, and after the last (1) */
+    int eval_from;  /**< but not before this epoch (1) */
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */

@@ -77,7 +77,10 @@ static const struct hr_flag flags[] = {
     { "deviation", 0, HR_FLAG_TEXT, "R,G,B", NULL, 0, 0, "divided by at the end" },
     { "keep", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000, "epochs of which model and state are kept" },
     { "patience", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000,
-      "epochs without a better one that end the run" },
+      "validated epochs without a better one that end the run" },
+    { "eval-every", 0, HR_FLAG_COUNT, "N", "1", 1, 1000000,
+      "validate after every Nth epoch, and after the last" },
+    { "eval-from", 0, HR_FLAG_COUNT, "EPOCH", "1", 1, 1000000, "but not before this epoch" },
     { "save-steps", 0, HR_FLAG_COUNT, "N", "0", 0, INT32_MAX,
       "steps between checkpoints within an epoch" },
     { "whole", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
@@ -89,6 +92,10 @@ static const struct hr_flag flags[] = {
     { "val-split", 0, HR_FLAG_REAL, "SHARE", "0", 0, 0,
       "of each class validates, drawn by the seed, without --val" },
     { "balanced", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0, "every class is seen equally often" },
+    { "in-order", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "the pictures of every epoch as the data has them, not shuffled" },
+    { "drop-last", 0, HR_FLAG_SWITCH, NULL, NULL, 0, 0,
+      "leave out a last batch of an epoch that is not full" },
     { "max-bad", 0, HR_FLAG_COUNT, "N", "100", 0, INT32_MAX,
       "pictures that may be unreadable: they are named and left out" },
     { "precision", 0, HR_FLAG_CHOICE, "fp32|bf16|fp16", "fp32", 0, 0,
@@ -212,6 +219,10 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.keep = (int)hr_arg_count(args, "keep");
     o.patience = (int)hr_arg_count(args, "patience");
     o.save_steps = (int)hr_arg_count(args, "save-steps");
+    o.drop_last = hr_arg_switch(args, "drop-last");
+    o.in_order = hr_arg_switch(args, "in-order");
+    o.eval_every = (int)hr_arg_count(args, "eval-every");
+    o.eval_from = (int)hr_arg_count(args, "eval-from");
     o.tensorboard = hr_arg_switch(args, "tensorboard");
     o.precision = hr_arg_text(args, "precision");
     o.loss_scale = hr_arg_text(args, "loss-scale");

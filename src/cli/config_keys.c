@@ -27,6 +27,74 @@ static enum hr_status take_device(const struct hr_config_sink *sink, const struc
     return HR_OK;
 }
 
+static bool is_true(const struct hr_value *value)
+{
+    return value->kind == HR_VALUE_BOOL && value->integer;
+}
+
+static enum hr_status not_a_switch(const struct hr_value *value, const char *key)
+{
+    return value->kind == HR_VALUE_BOOL || value->kind == HR_VALUE_NULL
+               ? HR_OK
+               : hr_config_refuse(HR_E_FORMAT, value, "%s is True or False", key);
+}
+
+static enum hr_status take_dali(const struct hr_config_sink *sink, const struct hr_value *value,
+                                const struct hr_value *root)
+{
+    (void)root;
+    HR_TRY(not_a_switch(value, "use_dali"));
+    if (is_true(value))
+        sink->tell(sink->context, value,
+                   "use_dali: pictures are decoded and cropped on the CPU, as without it");
+    return HR_OK;
+}
+
+static enum hr_status take_train_mode(const struct hr_config_sink *sink,
+                                      const struct hr_value *value, const struct hr_value *root)
+{
+    (void)sink;
+    (void)root;
+    if (value->kind == HR_VALUE_NULL)
+        return HR_OK;
+    return hr_config_refuse(HR_E_UNSUPPORTED, value,
+                            "train_mode '%.80s' is a way to train that is not there: leave it out "
+                            "(None) to train on labelled pictures of one size",
+                            value->text ? value->text : "...");
+}
+
+/* Theirs counts from 0. */
+static enum hr_status take_first_evaluation(const struct hr_config_sink *sink,
+                                            const struct hr_value *value,
+                                            const struct hr_value *root)
+{
+    (void)root;
+    if (sink->evaluates || (value->kind == HR_VALUE_INT && value->integer == 0))
+        return HR_OK;
+    return hr_config_give(sink, "eval-from", value);
+}
+
+static enum hr_status take_shuffle(const struct hr_config_sink *sink, const struct hr_value *value,
+                                   const struct hr_value *root)
+{
+    (void)root;
+    HR_TRY(not_a_switch(value, "shuffle"));
+    if (sink->evaluates || value->kind != HR_VALUE_BOOL || value->integer)
+        return HR_OK;
+    return sink->give(sink->context, "in-order", "1", value);
+}
+
+static enum hr_status take_eval_drop_last(const struct hr_config_sink *sink,
+                                          const struct hr_value *value, const struct hr_value *root)
+{
+    (void)root;
+    HR_TRY(not_a_switch(value, "drop_last"));
+    if (is_true(value))
+        sink->tell(sink->context, value,
+                   "drop_last: all pictures are evaluated, those of the last batch, too");
+    return HR_OK;
+}
+
 /* Files as PaddleClas writes them, but for those of every epoch. */
 static enum hr_status take_save_interval(const struct hr_config_sink *sink,
                                          const struct hr_value *value, const struct hr_value *root)
@@ -530,7 +598,7 @@ static enum hr_status take_loss(const struct hr_config_sink *sink, const struct 
 
 #define LOADER(part)                                                                               \
     { "DataLoader." part ".dataset.name", NULL, NULL, "ImageNetDataset|MultiLabelDataset", NULL }, \
-        { "DataLoader." part ".dataset.delimiter", NULL, NULL, "None| ", NULL },                   \
+        { "DataLoader." part ".dataset.delimiter", NULL, NULL, "None| |\t", NULL },                \
         { "DataLoader." part ".dataset.relabel", NULL, NULL, "False|None", NULL },                 \
         { "DataLoader." part ".sampler.name", NULL, NULL, "DistributedBatchSampler|BatchSampler",  \
           NULL },                                                                                  \
@@ -546,8 +614,8 @@ const struct hr_config_key hr_config_keys[] = {
     { "Global.device", NULL, NULL, NULL, take_device },
     { "Global.save_interval", NULL, NULL, NULL, take_save_interval },
     { "Global.eval_during_train", NULL, NULL, "True|False|None", NULL },
-    { "Global.eval_interval", NULL, NULL, "1|None", NULL },
-    { "Global.start_eval_epoch", NULL, NULL, "", NULL },
+    { "Global.eval_interval", "eval-every", NULL, NULL, NULL },
+    { "Global.start_eval_epoch", NULL, NULL, NULL, take_first_evaluation },
     { "Global.epochs", "epochs", NULL, NULL, NULL },
     { "Global.print_batch_step", "log-every", NULL, NULL, NULL },
     { "Global.use_visualdl", "tensorboard", NULL, NULL, NULL },
@@ -555,9 +623,9 @@ const struct hr_config_key hr_config_keys[] = {
     { "Global.save_inference_dir", NULL, NULL, "", NULL },
     { "Global.seed", "seed", NULL, NULL, NULL },
     { "Global.eval_mode", NULL, NULL, "classification|None", NULL },
-    { "Global.train_mode", NULL, NULL, "None", NULL },
+    { "Global.train_mode", NULL, NULL, NULL, take_train_mode },
     { "Global.log_ranks", NULL, NULL, "", NULL },
-    { "Global.use_dali", NULL, NULL, "False|None", NULL },
+    { "Global.use_dali", NULL, NULL, NULL, take_dali },
     { "Global.to_static", NULL, NULL, "", NULL },
     { "Global.update_freq", "accumulate", NULL, NULL, NULL },
     { "Global.iter_per_epoch", NULL, NULL, "None", NULL },
@@ -587,15 +655,15 @@ const struct hr_config_key hr_config_keys[] = {
     { "DataLoader.Train.dataset.transform_ops", NULL, NULL, NULL, hr_config_take_train_ops },
     { "DataLoader.Train.dataset.batch_transform_ops", NULL, NULL, "", NULL },
     { "DataLoader.Train.sampler.batch_size", "batch", NULL, NULL, NULL },
-    { "DataLoader.Train.sampler.drop_last", NULL, NULL, "False", NULL },
-    { "DataLoader.Train.sampler.shuffle", NULL, NULL, "True", NULL },
+    { "DataLoader.Train.sampler.drop_last", "drop-last", NULL, NULL, NULL },
+    { "DataLoader.Train.sampler.shuffle", NULL, NULL, NULL, take_shuffle },
     { "DataLoader.Train.loader.num_workers", "loaders", NULL, NULL, NULL },
     LOADER("Train"),
     { "DataLoader.Eval.dataset.image_root", "val-root", "root", NULL, NULL },
     { "DataLoader.Eval.dataset.cls_label_path", NULL, NULL, NULL, take_validation },
     { "DataLoader.Eval.dataset.transform_ops", NULL, NULL, NULL, hr_config_take_eval_ops },
     { "DataLoader.Eval.sampler.batch_size", NULL, "batch", NULL, NULL },
-    { "DataLoader.Eval.sampler.drop_last", NULL, NULL, "False", NULL },
+    { "DataLoader.Eval.sampler.drop_last", NULL, NULL, NULL, take_eval_drop_last },
     { "DataLoader.Eval.sampler.shuffle", NULL, NULL, "", NULL },
     { "DataLoader.Eval.loader.num_workers", NULL, "loaders", NULL, NULL },
     LOADER("Eval"),

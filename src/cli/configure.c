@@ -35,6 +35,17 @@
 const struct hr_flag hr_config_flags[] = { CONFIG_FLAGS('o') };
 const struct hr_flag hr_config_flags_without_letter[] = { CONFIG_FLAGS(0) };
 
+/* Of text "True" or "1" to "1"; off is NULL. */
+static enum hr_status take_switch(const char **text, const char *flag, const char *origin)
+{
+    const bool on = strcmp(*text, "1") == 0 || strcmp(*text, "True") == 0;
+    if (!on && strcmp(*text, "0") != 0 && strcmp(*text, "False") != 0)
+        return hr_fail(HR_E_FORMAT, "%s: '%.80s' is no --%s: True or False is wanted", origin,
+                       *text, flag);
+    *text = on ? "1" : NULL;
+    return HR_OK;
+}
+
 static enum hr_status give(void *context, const char *flag, const char *text,
                            const struct hr_value *from)
 {
@@ -56,11 +67,10 @@ static enum hr_status give(void *context, const char *flag, const char *text,
                        flag);
     if (args->values[i] && args->ranks[i] < rank)
         return HR_OK;
-    if (args->flags[i]->kind == HR_FLAG_SWITCH && strcmp(text, "1") != 0 &&
-        strcmp(text, "True") != 0)
-        text = NULL;
     char wrong[160] = "";
-    if (text)
+    if (args->flags[i]->kind == HR_FLAG_SWITCH)
+        HR_TRY(take_switch(&text, flag, origin));
+    else
         hr_flag_check(args->flags[i], text, wrong);
     if (wrong[0])
         return hr_fail(HR_E_FORMAT, "%s: '%.80s' is no --%s: %s", origin, text, flag, wrong);

@@ -48,6 +48,11 @@ enum hr_status hr_running_start(struct hr_running *r,
                                 const struct hr_train_options *options) HR_WARN_UNUSED;
 void hr_running_end(struct hr_running *r, bool together); /* together: hr_reduce_destroy's */
 
+/* The two halves of it that are about pictures (running_data.c): recipes and data sets, which it
+ * looks through and hashes; loaders, and how many batches and steps an epoch has. */
+enum hr_status hr_running_open_data(struct hr_running *r) HR_WARN_UNUSED;
+enum hr_status hr_running_make_loaders(struct hr_running *r) HR_WARN_UNUSED;
+
 /* What a checkpoint holds beside r->at. */
 struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r);
 /* Of memory: weights, gradients, optimizer's states and a teacher. */

@@ -334,7 +334,17 @@ static double metric_of(const struct hr_evaluation *e)
     return e->several ? e->map : (double)e->top1 / (double)e->pictures;
 }
 
-/* Makes a model of parameters and validates it.  best: of those before, moved. */
+/* Is the network validated once the next epoch is done? */
+static bool validates(const struct hr_running *r)
+{
+    const struct hr_train_options *const o = r->options;
+    const uint64_t epoch = r->at.epoch + 1, every = o->eval_every ? o->eval_every : 1;
+    const bool due = epoch % every == 0 && epoch >= o->eval_from;
+    return r->validator && (due || epoch == o->epochs);
+}
+
+/* Makes a model of parameters and, where it is time, validates it.  best: of those before, moved.
+ */
 static enum hr_status look_at(struct hr_running *r, const float *params, struct hr_model **model,
                               struct hr_evaluation *seen, double *best, bool *is_best)
 {
@@ -345,7 +355,7 @@ static enum hr_status look_at(struct hr_running *r, const float *params, struct 
                                                                         : HR_ACTIVATION_SOFTMAX,
                                          .activation_set = true };
     HR_TRY(hr_checkpoint_model(model, r->tape, params, &of));
-    if (!r->validator)
+    if (!validates(r))
         return HR_OK;
     HR_TRY(validate(r, *model, seen));
     const double metric = metric_of(seen);
@@ -354,7 +364,8 @@ static enum hr_status look_at(struct hr_running *r, const float *params, struct 
     return HR_OK;
 }
 
-/* Was this epoch better than all before it?  By validation, else by the training loss. */
+/* Was this epoch better than all before it?  By validation, else by the training loss.  Where
+ * there is validation, epochs without it say nothing. */
 static void judge(struct hr_running *r, const struct hr_train_progress *p, double best_before)
 {
     const double plain = r->train.several ? p->map : p->top1;
@@ -362,6 +373,8 @@ static void judge(struct hr_running *r, const struct hr_train_progress *p, doubl
     const double top1 = p->averaged ? fmax(plain, average) : plain;
     const bool better = p->validated ? top1 > best_before : p->loss < r->at.least_loss;
     r->at.least_loss = fmin(r->at.least_loss, p->loss);
+    if (r->validator && !p->validated)
+        return;
     r->at.idle = better ? 0 : r->at.idle + 1;
     hr_plateau_tell(&r->at.plateau, p->validated ? top1 : -p->loss);
 }
@@ -405,8 +418,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
                                    .step = r->steps,
                                    .rate = rate,
                                    .epoch_end = true,
-                                   .validated = r->validator != NULL,
-                                   .averaged = r->average && r->validator };
+                                   .validated = validates(r),
+                                   .averaged = r->average && validates(r) };
     const double best_before = fmax(r->at.best, r->at.best_average);
     enum hr_status status = look_at(r, r->params, &model, &seen, &r->at.best, &p.best);
     if (status == HR_OK && r->average)

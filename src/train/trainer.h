@@ -44,15 +44,19 @@ struct hr_train_options {
     bool crop;                         /* random crops, else the recipe's */
     double least_area, flip;
     struct hr_augment_chain augment; /* on top of them */
-    double held_back;    /* share of the training pictures that validate, without `validation` */
-    bool balanced;       /* every class equally often */
-    size_t most_bad;     /* pictures that may be unreadable; they are left out */
-    uint64_t keep;       /* epochs of which all files are kept */
-    uint64_t patience;   /* epochs without a better one that end the run; 0: never */
-    uint64_t save_steps; /* steps between two checkpoints within an epoch; 0: none */
-    bool events;         /* write TensorBoard's event files */
-    bool recompute;      /* the tape's */
-    enum hr_half half;   /* the tape's */
+    double held_back;  /* share of the training pictures that validate, without `validation` */
+    bool balanced;     /* every class equally often */
+    size_t most_bad;   /* pictures that may be unreadable; they are left out */
+    uint64_t keep;     /* epochs of which all files are kept */
+    uint64_t patience; /* epochs without a better one that end the run; 0: never */
+    bool drop_last;    /* of an epoch: a batch that is not full */
+    bool in_order;     /* the pictures of every epoch, as the data has them */
+    uint64_t eval_every, eval_from; /* validate after epochs from eval_from on that eval_every
+                                       divides, and after the last; 0 counts as 1 */
+    uint64_t save_steps;            /* steps between two checkpoints within an epoch; 0: none */
+    bool events;                    /* write TensorBoard's event files */
+    bool recompute;                 /* the tape's */
+    enum hr_half half;              /* the tape's */
     struct hr_scaler_options scaler;
     unsigned threads, loader_threads; /* 0: hr_cpu_count() */
     uint32_t cpu_flags;

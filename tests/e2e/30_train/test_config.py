@@ -125,11 +125,32 @@ def test_a_run_by_file_is_the_run_by_flags(data, tmp_path):
     ("AMP.scale_los=3", 3, "AMP has no 'scale_los': did you mean 'scale_loss'?"),
     ("Loss.Train.0={'CELos': None}", 3, "the loss 'CELos' is not known"),
     ("Optimizer.lr.name=Piecewize", 3, "did you mean 'Piecewise'?"),
+    ("Global.train_mode=progressive", 3, "train_mode 'progressive' is a way to train that is not"),
+    ("Global.eval_interval=0", 3, "'0' is no --eval-every"),
+    ("DataLoader.Train.sampler.drop_last=Maybe", 3, "'Maybe' is no --drop-last"),
+    ("DataLoader.Train.sampler.shuffle=2", 3, "shuffle is True or False"),
 ])
 def test_settings_that_are_refused(setting, code, message):
     result = run("train", "-c", FILE, "-o", setting, "--print-config")
     assert message in result.stderr and result.returncode == code, result.stderr
     assert f"-o {setting}" in result.stderr and result.stderr.count("\n") <= 2
+
+
+@pytest.mark.parametrize("setting, flag, value, notice", [
+    ("DataLoader.Train.sampler.drop_last=True", "drop-last", "yes", ""),
+    ("DataLoader.Eval.sampler.drop_last=True", "drop-last", "no", "all pictures are evaluated"),
+    ("DataLoader.Train.sampler.shuffle=False", "in-order", "yes", ""),
+    ("DataLoader.Train.dataset.delimiter=\t", "in-order", "no", ""),
+    ("Global.eval_interval=5", "eval-every", "5", ""),
+    ("Global.start_eval_epoch=0", "eval-from", "1", ""),
+    ("Global.start_eval_epoch=7", "eval-from", "7", ""),
+    ("Global.use_dali=True", "eval-from", "1", "use_dali: pictures are decoded and cropped on"),
+    ("Global.use_dali=False", "eval-from", "1", ""),
+])
+def test_settings_of_epochs(setting, flag, value, notice):
+    values, notices = shown("train", "-c", FILE, "-o", setting)
+    assert values[flag][0] == value
+    assert notice in notices and notices.count("\n") == (2 if notice else 1)
 
 
 @pytest.mark.parametrize("settings, precision, scale, notice", [

@@ -253,6 +253,20 @@ def test_a_stop_reaches_all_and_other_numbers_of_processes_may_go_on(data, tmp_p
 
 
 @together
+def test_a_short_last_batch_is_dropped_by_all(data, tmp_path):
+    """24 pictures, 10 a batch of two: 2 steps an epoch, and a run that was stopped goes on so."""
+    options = ["-b", "5", "--lr", "0.005", "--drop-last"]
+    whole = train(2, data, tmp_path / "whole", *options, epochs=6)
+    assert "2 steps an epoch" in whole.stderr
+    process = interrupted(data, tmp_path / "run", "none", *options)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert len(steps(tmp_path / "run")) < 12, "the run was over before it was disturbed"
+    train(2, data, tmp_path / "run", *options, "--resume", epochs=6)
+    same(tmp_path / "whole", tmp_path / "run")
+
+
+@together
 def test_what_is_wrong_is_said_once(data, tmp_path):
     result = train(2, data, tmp_path / "a", "--val", tmp_path / "none", "-b", "4", code=4)
     assert result.stderr.count("hrnet: ") == 1, result.stderr

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an epoch is made of: which batches it has, and whether it ends with validation."""
+import csv
+import signal
+import subprocess
+
+import pytest
+
+from test_train import COMMON, PROGRAM, data, run, same, train  # data is a fixture
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def stopped_in_an_epoch(args, out, steps, number=signal.SIGKILL):
+    """Starts a run and ends it as soon as its table has so many steps."""
+    process = subprocess.Popen([PROGRAM, *map(str, args), "--progress", "none"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    table = out / "steps.csv"
+    while process.poll() is None and (not table.exists() or
+                                      table.read_text().count("\n") <= steps):
+        pass
+    process.send_signal(number)
+    _, stderr = process.communicate()
+    assert process.returncode != 0, "the run was over before it was disturbed"
+    return process.returncode, stderr
+
+
+def test_the_last_short_batch_is_dropped(data, tmp_path):
+    """35 pictures, 8 a batch: 4 steps of 8 instead of 5; of 16 by 2 batches a step, 2 steps."""
+    args = ["--val", data / "val", "--drop-last"]
+    result = train(data / "train", tmp_path / "run", *args, epochs=3)
+    assert result.returncode == 0 and "35 pictures, 4 steps an epoch" in result.stderr
+    assert [r["step"] for r in rows(tmp_path / "run" / "steps.csv")] == list("1234") * 3
+    killed = ["train", data / "train", "-o", tmp_path / "killed", "-e", "3", *COMMON, *args]
+    stopped_in_an_epoch([*killed, "--save-steps", "1"], tmp_path / "killed", 6)
+    again = run(*killed, "--resume")
+    assert again.returncode == 0, again.stderr
+    same(tmp_path / "killed", tmp_path / "run")
+    result = train(data / "train", tmp_path / "two", "--drop-last", "--accumulate", "3", epochs=1)
+    assert result.returncode == 0 and "35 pictures, 2 steps an epoch" in result.stderr
+    result = train(data / "train", tmp_path / "run", *args[:2], "--resume", epochs=3)
+    assert result.returncode == 3 and "drop-last 1" in result.stderr
+    result = train(data / "train", tmp_path / "none", "--drop-last", "-b", "36", epochs=1)
+    assert result.returncode == 2 and "35 pictures are no whole batch of 36" in result.stderr
+
+
+def test_pictures_in_their_order(data, tmp_path):
+    """Then the seed decides crops and flips alone: without these, and with the same weights to
+    start from, it decides nothing."""
+    assert train(data / "train", tmp_path / "start", epochs=1).returncode == 0
+    weights = tmp_path / "start" / "latest.safetensors"
+
+    def after(seed, *flags):
+        out = tmp_path / "-".join((seed, *flags))
+        result = train(data / "train", out, "--seed", seed, "--whole", "--flip", "0", "-w", weights,
+                       *flags, epochs=1)
+        assert result.returncode == 0, result.stderr
+        return (out / "latest.safetensors").read_bytes()
+    assert after("1", "--in-order") == after("2", "--in-order")
+    assert after("1") != after("2")
+    result = train(data / "train", tmp_path / "both", "--in-order", "--balanced")
+    assert result.returncode == 2 and "balanced" in result.stderr
+
+
+@pytest.mark.parametrize("flags, validated", [
+    (["--eval-every", "2"], [2, 4, 5]),
+    (["--eval-every", "3", "--eval-from", "4"], [5]),
+    (["--eval-from", "3"], [3, 4, 5]),
+])
+def test_epochs_that_are_validated(data, tmp_path, flags, validated):
+    out = tmp_path / "run"
+    result = train(data / "train", out, "--val", data / "val", "--ema", "0.9", *flags, epochs=5)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [i + 1 for i, line in enumerate(lines) if "top-1" in line] == validated
+    table = rows(out / "epochs.csv")
+    assert [int(r["epoch"]) for r in table if r["top1"]] == validated
+    assert [int(r["epoch"]) for r in table if r["average_top1"]] == validated
+    best = max((float(r["top1"]), int(r["epoch"])) for r in table if r["top1"])
+    assert "(best)" in lines[best[1] - 1]
+    other = train(data / "train", tmp_path / "all", "--val", data / "val", "--ema", "0.9", epochs=5)
+    for name in ("latest", "average"):  # looking changes nothing
+        name += ".safetensors"
+        assert (out / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
+    for e in validated:
+        assert table[e - 1] == rows(tmp_path / "all" / "epochs.csv")[e - 1]
+    assert other.returncode == 0
+
+
+def test_only_validated_epochs_count_as_not_better(data, tmp_path):
+    """For the end of the run, and for a schedule that waits: of 12 epochs those that 3 divides."""
+    args = ["--val", data / "val", "--lr", "1e-12", "--eval-every", "3", "--patience", "2",
+            "--schedule", "plateau:patience=0,factor=0.5"]
+    result = train(data / "train", tmp_path / "run", *args, epochs=50)
+    assert result.returncode == 0, result.stderr
+    table = rows(tmp_path / "run" / "epochs.csv")
+    first = next(i for i, r in enumerate(table) if float(r["rate"]) < 1e-12)
+    assert first % 3 == 0 and len(table) % 3 == 0
+    assert "2 epochs without a better one" in result.stderr
+    rates = [float(r["rate"]) for r in table]
+    assert all(rates[i] == rates[i - i % 3] for i in range(len(rates)))
+    other = run("train", data / "train", "-o", tmp_path / "run", "-e", "50", *COMMON, *args,
+                "--eval-every", "1", "--resume")
+    assert other.returncode == 3 and "eval-every 3" in other.stderr
