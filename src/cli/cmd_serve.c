@@ -174,10 +174,11 @@ static struct hr_limits limits_of(const struct hr_args *args)
 
 static struct hr_lane_options lanes_of(const struct hr_args *args)
 {
+    const unsigned decoders = (unsigned)hr_arg_count(args, "decoders");
     return (struct hr_lane_options){
         .workers = (unsigned)hr_arg_count(args, "workers"),
         .session = hr_setup_session_options(args),
-        .decoders = (unsigned)hr_arg_count(args, "decoders"),
+        .decoders = decoders ? decoders : hrnet_cpu_count(),
         .batch = (size_t)hr_arg_count(args, "batch"),
         .budget_seconds = hr_arg_real(args, "batch-budget"),
         .delay_seconds = hr_arg_text(args, "batch-delay") ? hr_arg_real(args, "batch-delay") : -1,
@@ -215,6 +216,31 @@ static int grpc_port_of(const struct hr_args *args)
                                           : 0;
 }
 
+static struct hr_service_options service_of(struct models *models, const struct hr_args *args)
+{
+    const struct hr_lane_options lanes = lanes_of(args);
+    return (struct hr_service_options){
+        .limits = limits_of(args),
+        .registry = { .sources = models->sources,
+                      .source_count = models->count,
+                      .folder = hr_arg_text(args, "repository"),
+                      .open = open_model,
+                      .open_context = models,
+                      .lanes = lanes },
+        .batcher = { .workers = lanes.workers,
+                     .decoders = lanes.decoders,
+                     .queue_items = (size_t)hr_arg_count(args, "queue"),
+                     .decode = hr_setup_decode(args) },
+        .gate = { .token_file = hr_arg_text(args, "token-file"),
+                  .rate = hr_arg_real(args, "rate"),
+                  .burst = hr_arg_real(args, "burst") },
+        .log_path = hr_arg_text(args, "access-log"),
+        .cors_origin = hr_arg_text(args, "cors"),
+        .may_load = hr_arg_switch(args, "allow-load"),
+        .triton_metrics = hr_arg_switch(args, "triton-metrics"),
+    };
+}
+
 static void fill_options(struct hr_server_options *o, struct models *models,
                          const struct hr_args *args)
 {
@@ -226,31 +252,12 @@ static void fill_options(struct hr_server_options *o, struct models *models,
         .grpc_port = grpc_port_of(args),
         .paddle_port =
             hr_arg_text(args, "paddle-port") ? (int)hr_arg_count(args, "paddle-port") : -1,
-        .limits = limits_of(args),
-        .registry = { .sources = models->sources,
-                      .source_count = models->count,
-                      .folder = hr_arg_text(args, "repository"),
-                      .open = open_model,
-                      .open_context = models,
-                      .lanes = lanes_of(args) },
-        .gate = { .token_file = hr_arg_text(args, "token-file"),
-                  .rate = hr_arg_real(args, "rate"),
-                  .burst = hr_arg_real(args, "burst") },
-        .log_path = hr_arg_text(args, "access-log"),
-        .cors_origin = hr_arg_text(args, "cors"),
-        .may_load = hr_arg_switch(args, "allow-load"),
-        .triton_metrics = hr_arg_switch(args, "triton-metrics"),
+        .service = service_of(models, args),
         .drain_seconds = hr_arg_real(args, "drain"),
         .finish_seconds = hr_arg_real(args, "finish"),
         .ready = say_ready,
         .context = (void *)(uintptr_t)args,
     };
-    if (o->registry.lanes.decoders == 0)
-        o->registry.lanes.decoders = hrnet_cpu_count();
-    o->batcher = (struct hr_batcher_options){ .workers = o->registry.lanes.workers,
-                                              .decoders = o->registry.lanes.decoders,
-                                              .queue_items = (size_t)hr_arg_count(args, "queue"),
-                                              .decode = hr_setup_decode(args) };
 }
 
 static enum hr_status run_server(const struct hr_server_options *options)

@@ -28,11 +28,6 @@ struct server {
     char message[1024];
 };
 
-bool hr_service_ready(const struct hr_service *service)
-{
-    return atomic_load(&service->state) == HR_SERVICE_READY && hr_registry_ready(service->registry);
-}
-
 /* ---- Signals ---- */
 
 static void block_signals(sigset_t *set)
@@ -146,10 +141,7 @@ static void close_all(struct server *s)
     hr_http_stop(s->http);
     hr_grpc_stop(s->oip.grpc);
     hr_grpc_stop(s->paddle.grpc);
-    hr_batcher_destroy(s->service.batcher);
-    hr_registry_destroy(s->service.registry);
-    hr_observe_destroy(s->service.observe);
-    hr_gate_destroy(s->service.gate);
+    hr_service_close(&s->service);
 }
 
 static enum hr_status open_grpc(struct server *s, struct grpc_listener *l, int port,
@@ -169,14 +161,7 @@ static enum hr_status open_grpc(struct server *s, struct grpc_listener *l, int p
 static enum hr_status open_all(struct server *s)
 {
     const struct hr_server_options *o = s->options;
-    s->service.limits = o->limits;
-    s->service.cors_origin = o->cors_origin;
-    s->service.may_load = o->may_load;
-    s->service.triton_metrics = o->triton_metrics;
-    HR_TRY(hr_gate_create(&s->service.gate, &o->gate));
-    HR_TRY(hr_observe_create(&s->service.observe, o->log_path));
-    HR_TRY(hr_registry_create(&s->service.registry, &o->registry));
-    HR_TRY(hr_batcher_create(&s->service.batcher, &o->batcher));
+    HR_TRY(hr_service_open(&s->service, &o->service));
     HR_TRY(hr_http_start(&s->http, &s->service, &o->http));
     HR_TRY(open_grpc(s, &s->oip, o->grpc_port, hr_grpc_oip_tables));
     return open_grpc(s, &s->paddle, o->paddle_port, hr_grpc_paddle_tables);

@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "serve/gate.h"
 #include "serve/grpc_service.h"
 #include "serve/http.h"
 #include "serve/service.h"
@@ -14,13 +13,7 @@ struct hr_server_options {
     struct hr_http_options http;
     /* gRPC's ports, 0: any free one, < 0: none; address and certificates are http's. */
     int grpc_port, paddle_port;
-    struct hr_limits limits;
-    struct hr_registry_options registry;
-    struct hr_batcher_options batcher;
-    struct hr_gate_options gate;
-    const char *log_path;    /* as hr_observe_create has it */
-    const char *cors_origin; /* or NULL */
-    bool may_load, triton_metrics;
+    struct hr_service_options service;
     double drain_seconds;  /* after SIGTERM: not ready, but still answering */
     double finish_seconds; /* then: what is left may take so long */
     /* Called when the models are loaded and requests are answered.  Port 0: there is none. */

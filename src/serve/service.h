@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "serve/batcher.h"
+#include "serve/gate.h"
 #include "serve/registry.h"
 
 /* Limits are of one request unless said. */
@@ -24,8 +25,17 @@ struct hr_limits {
     double request_seconds;            /* from submit to answer */
 };
 
-struct hr_gate;    /* serve/gate.h: who may come in */
 struct hr_observe; /* serve/observe.h: log and counters */
+
+struct hr_service_options {
+    struct hr_limits limits;
+    struct hr_registry_options registry;
+    struct hr_batcher_options batcher;
+    struct hr_gate_options gate;
+    const char *log_path;    /* as hr_observe_create has it */
+    const char *cors_origin; /* or NULL */
+    bool may_load, triton_metrics;
+};
 
 enum hr_service_state { HR_SERVICE_LOADING, HR_SERVICE_READY, HR_SERVICE_DRAINING };
 
@@ -42,6 +52,12 @@ struct hr_service {
     atomic_uint_least64_t requests_now;   /* being answered */
     atomic_uint_least64_t body_bytes_now; /* held for them */
 };
+
+/* Makes what a service has, its state being LOADING; models are not loaded yet.  The options'
+ * strings are borrowed.  hr_service_close() frees, also after a failure; stop protocols before. */
+enum hr_status hr_service_open(struct hr_service *service,
+                               const struct hr_service_options *options) HR_WARN_UNUSED;
+void hr_service_close(struct hr_service *service);
 
 /* Live and ready as health routes tell it: ready means that every model is loaded and the server
  * does not drain. */
