@@ -415,28 +415,58 @@ static size_t FN(conv_bytes)(const struct hr_conv_shape *s, bool stem)
     return hr_round_up(cut.vectors * FN(vector_floats)(&cut) * sizeof(float), 64);
 }
 
-/* Panels are the parts: [bias [V * VN], then [tap][c][V * VN]] each. */
+/* VN output channels, of which the first `lanes` are real, from w [lanes][c][tap] to rows [tap][c]
+ * of `width`. */
+static void FN(pack_outputs)(float *rows, size_t width, const struct cut *cut, const float *w,
+                             const float *scale, size_t lanes)
+{
+    const size_t taps = cut->taps, columns = taps * cut->tap_c;
+    const size_t strip = columns < 4 ? columns : 4;
+    float scales[VN] HR_ALIGNED(64), turned[4][VN] HR_ALIGNED(64);
+    for (size_t j = 0; j < VN; j++)
+        scales[j] = j < lanes && scale ? scale[j] : 1.0f;
+    for (size_t f = 0; f < columns; f += strip) {
+        const size_t from = FN(strip_of)(f, columns, strip);
+        FN(columns_to_lanes)(turned, w + from, columns, lanes, strip);
+        size_t c = from / taps, t = from % taps;
+        for (size_t r = 0; r < strip; r++) {
+            V_STORE(rows + (t * cut->tap_c + c) * width, V_MUL(V_LOAD(turned[r]), V_LOAD(scales)));
+            t = t + 1 < taps ? t + 1 : 0;
+            c += t == 0;
+        }
+    }
+}
+
+/* A panel: [bias [V * VN], then [tap][c][V * VN]]. */
+static float *FN(packed_panel)(void *packed, const struct cut *cut, size_t panel)
+{
+    return (float *)packed + FN(panel_start)(cut, panel) * FN(vector_floats)(cut);
+}
+
+static void FN(pack_bias)(void *packed, const struct cut *cut, const struct hr_conv_shape *s,
+                          const float *bias, size_t panel)
+{
+    float *const out = FN(packed_panel)(packed, cut, panel);
+    const size_t start = FN(panel_start)(cut, panel) * VN;
+    for (size_t j = 0; j < FN(panel_vectors)(cut, panel) * VN; j++)
+        out[j] = start + j < s->k && bias ? bias[start + j] : 0.0f;
+}
+
+/* Panels are the parts. */
 static void FN(conv_pack)(void *packed, const struct hr_conv_shape *s, const float *w,
                           const float *scale, const float *bias, size_t task, size_t task_count)
 {
     struct cut cut;
     FN(cut_make)(&cut, s, 1, false);
-    const size_t taps = cut.taps, c_count = cut.tap_c;
     for (size_t q = cut.panels * task / task_count; q < cut.panels * (task + 1) / task_count; q++) {
         const size_t start = FN(panel_start)(&cut, q) * VN, width = FN(panel_vectors)(&cut, q) * VN;
-        float *const out = (float *)packed + start * (1 + taps * c_count);
-        const size_t real = s->k - start < width ? s->k - start : width;
-        for (size_t j = 0; j < width; j++)
-            out[j] = j < real && bias ? bias[start + j] : 0.0f;
-        const float *const in = w + start * c_count * taps;
-        for (size_t c = 0; c < c_count; c++)
-            for (size_t t = 0; t < taps; t++) {
-                float *const row = out + (1 + t * c_count + c) * width;
-                for (size_t j = 0; j < real; j++)
-                    row[j] = in[(j * c_count + c) * taps + t] * (scale ? scale[start + j] : 1.0f);
-                for (size_t j = real; j < width; j++)
-                    row[j] = 0.0f;
-            }
+        FN(pack_bias)(packed, &cut, s, bias, q);
+        for (size_t v = 0; v < width; v += VN) {
+            const size_t k = start + v;
+            FN(pack_outputs)
+            (FN(packed_panel)(packed, &cut, q) + width + v, width, &cut,
+             w + k * cut.taps * cut.tap_c, scale ? scale + k : NULL, s->k - k);
+        }
     }
 }
 

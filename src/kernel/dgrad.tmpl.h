@@ -232,27 +232,32 @@ static size_t FN(dgrad_scratch)(const struct hr_conv_shape *s, size_t n, size_t 
     return hr_round_up(floats * threads * sizeof(float), 64);
 }
 
-/* Row i, column q of G w G^T for VN channels of dx. */
-static void FN(dgrad_lanes)(float *u, size_t u_point, const float *w, size_t lanes)
+/* w2, w0 + w2, w0, w1. */
+HR_INLINE void FN(dgrad_weight_1d)(VF u[DG_AXIS], const VF w[3])
 {
-    float mid[DG_AXIS][3][VN];
-    for (int q = 0; q < 3; q++)
-        for (size_t j = 0; j < VN; j++) {
-            const float w0 = j < lanes ? w[j * 9 + (size_t)q] : 0.0f;
-            const float w1 = j < lanes ? w[j * 9 + 3 + (size_t)q] : 0.0f;
-            const float w2 = j < lanes ? w[j * 9 + 6 + (size_t)q] : 0.0f;
-            mid[0][q][j] = w2;
-            mid[1][q][j] = w0 + w2;
-            mid[2][q][j] = w0;
-            mid[3][q][j] = w1;
-        }
-    for (int i = 0; i < DG_AXIS; i++, u += DG_AXIS * u_point)
-        for (size_t j = 0; j < VN; j++) {
-            u[j] = mid[i][2][j];
-            u[u_point + j] = mid[i][0][j] + mid[i][2][j];
-            u[2 * u_point + j] = mid[i][0][j];
-            u[3 * u_point + j] = mid[i][1][j];
-        }
+    u[0] = w[2];
+    u[1] = V_ADD(w[0], w[2]);
+    u[2] = w[0];
+    u[3] = w[1];
+}
+
+/* U of VN channels of dx at u, from point to point u_point floats. */
+HR_INLINE void FN(dgrad_lanes)(float *u, size_t u_point, const float *w, size_t lanes)
+{
+    float taps[9][VN] HR_ALIGNED(64);
+    VF mid[3][DG_AXIS];
+    FN(columns_to_lanes)(taps, w, 9, lanes, 9);
+    for (int q = 0; q < 3; q++) {
+        const VF in[3] = { V_LOAD(taps[q]), V_LOAD(taps[3 + q]), V_LOAD(taps[6 + q]) };
+        FN(dgrad_weight_1d)(mid[q], in);
+    }
+    for (int i = 0; i < DG_AXIS; i++) {
+        const VF in[3] = { mid[0][i], mid[1][i], mid[2][i] };
+        VF out[DG_AXIS];
+        FN(dgrad_weight_1d)(out, in);
+        for (int j = 0; j < DG_AXIS; j++, u += u_point)
+            V_STORE(u, out[j]);
+    }
 }
 
 /* From the forward weights [k][c][3][3] as they are: U is [panel][point][k][c of the panel].

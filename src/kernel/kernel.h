@@ -20,12 +20,12 @@
 #define HR_MAX_DGRAD_KERNELS 8
 #define HR_MAX_TRAIN_PACKS   8
 
-/* A faster `pack` of a 3x3 kernel, without bias.  turned: w [c][k][3][3] are weights of the forward
+/* A faster `pack` of a kernel, without scale.  turned: w [c][k][K][K] are weights of the forward
  * convolution whose gradient `shape` computes: channels change places and taps their order. */
 struct hr_train_pack {
     const struct hr_conv_kernel *kernel;
-    void (*pack)(void *packed, const struct hr_conv_shape *shape, const float *w, bool turned,
-                 size_t task, size_t task_count);
+    void (*pack)(void *packed, const struct hr_conv_shape *shape, const float *w, const float *bias,
+                 bool turned, size_t task, size_t task_count);
 };
 
 /* What training needs beyond inference. */

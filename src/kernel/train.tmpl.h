@@ -27,6 +27,7 @@ HR_INLINE void FN(put)(float *at, VF value, bool add)
 
 #include "kernel/dgrad.tmpl.h"
 
+#include "kernel/train_pack_direct.tmpl.h"
 #define WM 4
 #define WS 1
 #include "kernel/train_pack.tmpl.h"
@@ -110,6 +111,8 @@ static void FN(train_overlay)(struct hr_train_kernels *kernels)
     kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_gs2);
     kernels->wgrad[kernels->wgrad_count++] = &FN(wgrad_g1);
     kernels->dgrad[kernels->dgrad_count++] = &FN(dgrad_s2);
+    kernels->packs[kernels->pack_count++] =
+        (struct hr_train_pack){ &FN(conv_direct), FN(pack_train_direct) };
     kernels->packs[kernels->pack_count++] =
         (struct hr_train_pack){ &FN(conv_winograd_f4), FN(pack_train_f4) };
     kernels->packs[kernels->pack_count++] =

@@ -44,14 +44,14 @@ HR_INLINE void WN(pack_1d)(VF u[WG], const VF w[3])
 #endif
 }
 
-/* VN outputs of one input at u, from point to point u_point floats. */
-HR_INLINE void WN(pack_vector)(float *u, size_t u_point, float w[9][VN])
+/* VN outputs of one input at u, from point to point u_point floats; taps are w, w + step ... */
+HR_INLINE void WN(pack_vector)(float *u, size_t u_point, const float (*w)[VN], ptrdiff_t step)
 {
     VF mid[WG][3];
     for (int j = 0; j < 3; j++) {
         VF in[3], out[WG];
         for (int i = 0; i < 3; i++)
-            in[i] = V_LOADU(w[i * 3 + j]);
+            in[i] = V_LOAD(w[(i * 3 + j) * step]);
         WN(pack_1d)(out, in);
         for (int i = 0; i < WG; i++)
             mid[i][j] = out[i];
@@ -64,28 +64,40 @@ HR_INLINE void WN(pack_vector)(float *u, size_t u_point, float w[9][VN])
     }
 }
 
-static void WN(pack_train)(void *packed, const struct hr_conv_shape *s, const float *w, bool turned,
-                           size_t task, size_t task_count)
+/* VN outputs from k of all inputs at u, `width` floats from input to input. */
+static void WN(pack_lanes)(float *u, size_t width, const struct hr_conv_shape *s, const float *w,
+                           bool turned, size_t k)
+{
+    const size_t lanes = s->k - k < VN ? s->k - k : VN, point = s->c * width;
+    float taps[4 * 9][VN] HR_ALIGNED(64);
+    if (turned)
+        for (size_t c = 0; c < s->c; c++, u += width) {
+            FN(columns_to_lanes)(taps, w + (c * s->k + k) * 9, 9, lanes, 9);
+            WN(pack_vector)(u, point, (const float(*)[VN])taps + 8, -1);
+        }
+    else
+        for (size_t c = 0; c < s->c; c += 4) { /* four rows of nine are a whole number of strips */
+            const size_t count = s->c - c < 4 ? s->c - c : 4;
+            FN(columns_to_lanes)(taps, w + (k * s->c + c) * 9, s->c * 9, lanes, count * 9);
+            for (size_t i = 0; i < count; i++, u += width)
+                WN(pack_vector)(u, point, (const float(*)[VN])taps + i * 9, 1);
+        }
+}
+
+static void WN(pack_train)(void *packed, const struct hr_conv_shape *s, const float *w,
+                           const float *bias, bool turned, size_t task, size_t task_count)
 {
     const size_t padded = hr_round_up(s->k, VN), vectors = padded / VN;
-    const size_t c_step = (turned ? s->k : 1) * 9, k_step = (turned ? 1 : s->c) * 9;
     for (size_t k = vectors * task / task_count * VN; k < vectors * (task + 1) / task_count * VN;
          k += VN) {
         size_t panel = 0;
         while (WN(panel_start)(s, panel + 1) <= k)
             panel++;
         const size_t k0 = WN(panel_start)(s, panel), width = WN(panel_start)(s, panel + 1) - k0;
-        const size_t lanes = s->k - k < VN ? s->k - k : VN;
-        float *u = (float *)packed + padded + k0 * WG * WG * s->c + k - k0;
-        memset((float *)packed + k, 0, VN * sizeof(float)); /* the bias */
-        for (size_t c = 0; c < s->c; c++, u += width) {
-            const float *const from = w + c * c_step + k * k_step;
-            float taps[9][VN] = { { 0.0f } };
-            for (size_t j = 0; j < lanes; j++)
-                for (size_t t = 0; t < 9; t++)
-                    taps[t][j] = from[j * k_step + (turned ? 8 - t : t)];
-            WN(pack_vector)(u, s->c * width, taps);
-        }
+        for (size_t j = k; j < k + VN; j++)
+            ((float *)packed)[j] = j < s->k && bias ? bias[j] : 0.0f;
+        WN(pack_lanes)
+        ((float *)packed + padded + k0 * WG * WG * s->c + k - k0, width, s, w, turned, k);
     }
 }
 

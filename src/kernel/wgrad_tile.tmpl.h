@@ -334,7 +334,7 @@ static void WN(wgrad_run)(const struct hr_wgrad_call *call, size_t round, size_t
 /* ---- The end ---- */
 
 /* The weights of input channel c and VN output channels from k. */
-HR_INLINE void WN(weights)(float out[WR * WR][VN], const struct hr_wgrad_call *call,
+HR_INLINE void WN(weights)(float out[][VN], const struct hr_wgrad_call *call,
                            const struct WN(cut) * cut, size_t c, size_t k)
 {
     const struct hr_conv_shape *const s = call->shape;
@@ -355,14 +355,15 @@ HR_INLINE void WN(weights)(float out[WR * WR][VN], const struct hr_wgrad_call *c
         VF w[WR];
         WN(weight_1d)(w, mid[r]);
         for (size_t q = 0; q < WR; q++)
-            V_STOREU(out[r * WR + q], w[q]);
+            V_STORE(out[r * WR + q], w[q]);
     }
 }
 
 /* Output channels that pass each input channel: larger, and the lines of dw that are filled 36
- * bytes at a time (4 for a 1x1) leave the caches before they are full; smaller, and M is read a
+ * bytes at a time (16 for a 1x1) leave the caches before they are full; smaller, and M is read a
  * line at a time. */
 #define FINISH_VECTORS (WM == 1 ? 1 : 8)
+#define FINISH_INPUTS  (WM == 1 ? 4 : 1) /* whole strips of columns of dw */
 
 static void WN(wgrad_finish)(const struct hr_wgrad_call *call, float *dw, size_t first, size_t last)
 {
@@ -370,14 +371,16 @@ static void WN(wgrad_finish)(const struct hr_wgrad_call *call, float *dw, size_t
     const struct WN(cut) cut = WN(cut_of)(s, call->n);
     for (size_t from = first; from < last; from += FINISH_VECTORS * VN) {
         const size_t to = last - from < FINISH_VECTORS * VN ? last : from + FINISH_VECTORS * VN;
-        for (size_t c = 0; c < s->c; c++)
+        for (size_t c = 0; c < s->c; c += FINISH_INPUTS) {
+            const size_t inputs = s->c - c < FINISH_INPUTS ? s->c - c : FINISH_INPUTS;
             for (size_t k = from; k < to; k += VN) {
-                float out[WR * WR][VN];
-                WN(weights)(out, call, &cut, c, k);
-                for (size_t j = 0; j < VN && k + j < to; j++)
-                    for (size_t t = 0; t < WR * WR; t++)
-                        dw[((k + j) * s->c + c) * WR * WR + t] = out[t][j];
+                float out[FINISH_INPUTS * WR * WR][VN] HR_ALIGNED(64);
+                for (size_t i = 0; i < inputs; i++)
+                    WN(weights)(out + i * WR * WR, call, &cut, c + i, k);
+                FN(lanes_to_columns)
+                (dw + (k * s->c + c) * WR * WR, s->c * WR * WR, out, to - k, inputs * WR * WR);
             }
+        }
     }
 }
 
@@ -426,6 +429,7 @@ static const struct hr_wgrad_kernel WN(wgrad) = {
 
 #undef SPLIT_BYTES
 #undef FINISH_VECTORS
+#undef FINISH_INPUTS
 #undef WE
 #undef WP
 #undef WD

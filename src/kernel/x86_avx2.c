@@ -57,8 +57,17 @@
 #define WINO_ROWS    4
 #define WINO_VECTORS 3
 
+/* Groups of four lanes. */
+#define V_LOAD4(p) \
+    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(*(p))), _mm_loadu_ps((p)[1]), 1)
+#define V_UNPACK_LOW(a, b)  _mm256_unpacklo_ps(a, b)
+#define V_UNPACK_HIGH(a, b) _mm256_unpackhi_ps(a, b)
+#define V_PAIR_LOW(a, b)    _mm256_shuffle_ps(a, b, 0x44)
+#define V_PAIR_HIGH(a, b)   _mm256_shuffle_ps(a, b, 0xEE)
+
 #define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
 
+#include "kernel/rows.tmpl.h"
 #include "kernel/tile.tmpl.h"
 /* The tile is under all that follows. */
 

@@ -77,6 +77,7 @@
 
 #define LINEAR_AHEAD 512 /* floats; smaller: memory is slower than asked, larger: no gain */
 
+#include "kernel/rows.tmpl.h"
 #include "kernel/tile.tmpl.h"
 /* The tile is under all that follows. */
 

@@ -11,21 +11,22 @@
 struct product {
     const struct hr_conv_kernel *kernel;
     const struct hr_train_pack *pack; /* or NULL: the kernel's own */
-    bool turned;                      /* `pack` turns the weights */
     struct hr_conv_shape shape;
+    bool turned;                 /* this is the gradient of the convolution `source`, */
+    struct hr_conv_shape source; /* and the weights are that one's */
     int32_t packed, scratch;
+    int32_t turned_weights; /* where they are turned, or -1: by the packing */
 };
 
 struct conv_detail {
     struct product forward, dgrad;
-    bool direct_dgrad; /* dgrad takes dy and weights as they are, and has the forward shape */
     const struct hr_wgrad_kernel *wgrad;
     bool linear, dx_add;
     size_t weight, bias, weight_count; /* offsets of the parameters; bias SIZE_MAX without */
     int32_t x, y, dx, dy, x_back;      /* x_back: x as backward finds it */
-    int32_t turned; /* weights in the order that is packed, for the step at hand */
-    int32_t turned_back, z, parts;
-    size_t h, w, x_stride; /* the input's plane */
+    int32_t z, parts;
+    int32_t wide_weights, wide_weights_back; /* of the steps in double */
+    size_t h, w, x_stride;                   /* the input's plane */
 };
 
 /* ---- Running a convolution ---- */
@@ -42,7 +43,7 @@ static void pack_task(void *context, size_t task, size_t task_count)
     const struct product_job *job = context;
     const struct product *const p = job->product;
     if (p->pack) {
-        p->pack->pack(job->packed, &p->shape, job->w, p->turned, task, task_count);
+        p->pack->pack(job->packed, &p->shape, job->w, job->bias, p->turned, task, task_count);
         return;
     }
     p->kernel->pack(job->packed, &p->shape, job->w, NULL, job->bias, task, task_count);
@@ -60,6 +61,27 @@ static void run_task(void *context, size_t task, size_t task_count)
     job->product->kernel->run(&job->call, task, task_count);
 }
 
+struct turn {
+    const struct hr_conv_shape *source;
+    const float *w;
+    float *out;
+};
+
+static void turn_rows(const void *context, size_t first, size_t last)
+{
+    const struct turn *t = context;
+    hr_dgrad_turn(t->out, t->source, t->w, first, last);
+}
+
+static const float *turned_weights(const struct hr_tape_run *run, const struct product *p,
+                                   const float *w)
+{
+    const struct hr_conv_shape *const s = &p->shape;
+    const struct turn t = { &p->source, w, hr_tape_at(run, p->turned_weights) };
+    hr_tape_ranges(run, turn_rows, &t, s->k, s->c * (size_t)(s->kernel * s->kernel));
+    return t.out;
+}
+
 static void run_product(const struct hr_tape_run *run, const struct product *p, const float *x,
                         const float *w, const float *bias, float *y, bool add)
 {
@@ -71,7 +93,7 @@ static void run_product(const struct hr_tape_run *run, const struct product *p, 
                                          .y = y,
                                          .packed = hr_tape_at(run, p->packed),
                                          .scratch = hr_tape_at(run, p->scratch) },
-                               .w = w,
+                               .w = p->turned_weights < 0 ? w : turned_weights(run, p, w),
                                .bias = bias,
                                .packed = hr_tape_at(run, p->packed) };
     const struct hr_conv_kernel *const k = p->kernel;
@@ -112,8 +134,9 @@ static void wide_pairs(const void *context, size_t first, size_t last)
 static void run_wide(const struct conv_detail *d, const struct hr_tape_run *run, bool backward)
 {
     const struct hr_conv_shape *const s = &d->forward.shape;
-    const struct wide_weights t = { hr_tape_wide(run, backward ? d->turned_back : d->turned), s,
-                                    run->params + d->weight, d->linear, backward };
+    const struct wide_weights t = { hr_tape_wide(run,
+                                                 backward ? d->wide_weights_back : d->wide_weights),
+                                    s, run->params + d->weight, d->linear, backward };
     const struct hr_wide_conv call = {
         .shape = s,
         .n = run->n,
@@ -130,48 +153,15 @@ static void run_wide(const struct conv_detail *d, const struct hr_tape_run *run,
 
 /* ---- The steps ---- */
 
-struct transpose {
-    const float *from; /* [c][k] */
-    float *to;         /* [k][c] */
-    size_t c, k;
-};
-
-static void transpose_rows(const void *context, size_t first, size_t last)
-{
-    const struct transpose *t = context;
-    for (size_t k = first; k < last; k++)
-        for (size_t c = 0; c < t->c; c++)
-            t->to[k * t->c + c] = t->from[c * t->k + k];
-}
-
 static void run_forward(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct conv_detail *d = step->detail;
-    const float *w = run->params + d->weight;
     if (run->tape->options.wide) {
         run_wide(d, run, false);
         return;
     }
-    if (d->linear) {
-        const struct transpose t = { w, hr_tape_at(run, d->turned), d->forward.shape.c,
-                                     d->forward.shape.k };
-        hr_tape_ranges(run, transpose_rows, &t, t.k, t.c);
-        w = t.to;
-    }
-    run_product(run, &d->forward, hr_tape_at(run, d->x), w,
+    run_product(run, &d->forward, hr_tape_at(run, d->x), run->params + d->weight,
                 d->bias == SIZE_MAX ? NULL : run->params + d->bias, hr_tape_at(run, d->y), false);
-}
-
-struct turn {
-    const struct conv_detail *detail;
-    const float *w;
-    float *out;
-};
-
-static void turn_rows(const void *context, size_t first, size_t last)
-{
-    const struct turn *t = context;
-    hr_dgrad_turn(t->out, &t->detail->forward.shape, t->w, first, last);
 }
 
 struct shuffle {
@@ -188,23 +178,13 @@ static void shuffle_rows(const void *context, size_t first, size_t last)
 static void run_dgrad(const struct hr_tape_step *step, const struct hr_tape_run *run)
 {
     const struct conv_detail *d = step->detail;
-    const struct hr_conv_shape *const s = &d->dgrad.shape;
     if (run->tape->options.wide) {
         run_wide(d, run, true);
         return;
     }
-    if (d->direct_dgrad) {
-        run_product(run, &d->dgrad, hr_tape_at(run, d->dy), run->params + d->weight, NULL,
-                    hr_tape_at(run, d->dx), d->dx_add);
-        return;
-    }
-    const struct turn t = { d, run->params + d->weight, hr_tape_at(run, d->turned_back) };
-    const bool as_they_are = d->linear || d->dgrad.pack; /* linear ones are [in][out] */
-    if (!as_they_are)
-        hr_tape_ranges(run, turn_rows, &t, s->k, s->c * (size_t)(s->kernel * s->kernel));
     float *const out = hr_tape_at(run, d->z >= 0 ? d->z : d->dx);
-    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), as_they_are ? t.w : t.out, NULL, out,
-                d->dgrad.shape.residual);
+    run_product(run, &d->dgrad, hr_tape_at(run, d->dy), run->params + d->weight, NULL, out,
+                d->dx_add && d->z < 0);
     if (d->z < 0)
         return;
     const struct shuffle shuffle = { run,
@@ -257,11 +237,12 @@ static void bias_gradient(const struct conv_detail *d, const struct hr_tape_run 
 }
 
 /* Parts of a linear layer lie as they are stored, in rows of y_stride. */
-static void finish_linear(const struct wgrad *g)
+static void finish_linear(const void *context, size_t first, size_t last)
 {
+    const struct wgrad *g = context;
     const struct hr_conv_shape *const s = g->call.shape;
     const size_t part = s->c * s->y_stride, chunks = hr_wgrad_chunks(s, g->call.n);
-    for (size_t c = 0; c < s->c; c++)
+    for (size_t c = first; c < last; c++)
         for (size_t k = 0; k < s->k; k++) {
             float sum = g->call.parts[c * s->y_stride + k];
             for (size_t q = 1; q < chunks; q++)
@@ -289,7 +270,7 @@ static void weight_gradient(const struct conv_detail *d, const struct hr_tape_ru
         hr_tape_ranges(run, wgrad_pieces, &g, pieces, pixels);
     }
     if (d->linear)
-        finish_linear(&g);
+        hr_tape_ranges(run, finish_linear, &g, s->c, s->k);
     else
         hr_tape_ranges(run, wgrad_finish, &g, s->k, s->c * (size_t)(s->kernel * s->kernel));
 }
@@ -345,7 +326,7 @@ static enum hr_status choose(struct hr_tape_build *b, const struct hr_node *node
     const struct hr_kernels *k = b->tape->options.kernels;
     double best = 0.0;
     p->kernel = NULL;
-    p->packed = p->scratch = -1;
+    p->packed = p->scratch = p->turned_weights = -1;
     if (b->tape->options.wide)
         return HR_OK;
     for (size_t i = 0; i < k->conv_count; i++) {
@@ -367,14 +348,17 @@ static enum hr_status choose(struct hr_tape_build *b, const struct hr_node *node
     return HR_OK;
 }
 
-/* A packing of its own for training, where there is one; not for a bias. */
-static void choose_pack(const struct hr_tape *t, struct product *p, bool turned)
+/* A packing of its own for training, where there is one.  Phases of a larger stride are outputs
+ * that no packing knows. */
+static void choose_pack(struct hr_tape_build *b, struct product *p)
 {
-    const struct hr_train_kernels *k = &t->options.kernels->train;
+    const struct hr_train_kernels *k = &b->tape->options.kernels->train;
+    const struct hr_conv_shape *const s = &p->shape;
     for (size_t i = 0; i < k->pack_count && p->kernel; i++)
-        if (k->packs[i].kernel == p->kernel)
+        if (k->packs[i].kernel == p->kernel && !(p->turned && p->source.stride > 1))
             p->pack = &k->packs[i];
-    p->turned = turned;
+    if (p->kernel && p->turned && !p->pack)
+        p->turned_weights = hr_tape_block(b, s->k * s->c * (size_t)(s->kernel * s->kernel));
 }
 
 static const char *product_name(const struct product *p)
@@ -430,7 +414,8 @@ static enum hr_status back_wgrad(struct hr_tape_build *b, const struct hr_node *
                                    .writes = -1 });
 }
 
-/* A kernel of gradients that beats the forward kernel on turned weights, chosen already. */
+/* A kernel of gradients that beats the forward kernel on turned weights, chosen already.  It takes
+ * dy and the weights as they are, and has the forward shape. */
 static bool choose_dgrad(const struct hr_tape *t, struct conv_detail *d)
 {
     const struct hr_train_kernels *k = &t->options.kernels->train;
@@ -441,7 +426,7 @@ static bool choose_dgrad(const struct hr_tape *t, struct conv_detail *d)
         if ((t->options.exact && !k->dgrad[i]->exact) || !k->dgrad[i]->applies(s) ||
             k->dgrad[i]->cost(s, t->batch) >= least)
             continue;
-        d->dgrad = (struct product){ .kernel = k->dgrad[i], .shape = *s };
+        d->dgrad = (struct product){ .kernel = k->dgrad[i], .shape = *s, .turned_weights = -1 };
         least = k->dgrad[i]->cost(s, t->batch);
         found = true;
     }
@@ -454,22 +439,20 @@ static enum hr_status back_dgrad(struct hr_tape_build *b, const struct hr_node *
     const struct hr_tape_value *x = &b->values[node->in[0]];
     (void)hr_tape_use(b, d->dy);
     d->dx = hr_tape_gradient(b, node->in[0], &d->dx_add);
-    d->dgrad.shape = hr_dgrad_shape(&d->forward.shape);
+    d->dgrad = (struct product){ .shape = hr_dgrad_shape(&d->forward.shape),
+                                 .turned = !d->linear, /* linear ones are [in][out] */
+                                 .source = d->forward.shape };
     const struct hr_conv_shape *const s = &d->dgrad.shape;
-    d->dgrad.shape.residual = d->dx_add && d->forward.shape.stride == 1;
+    const bool phases = d->forward.shape.stride > 1;
+    d->dgrad.shape.residual = d->dx_add && !phases;
     HR_TRY(choose(b, node, &d->dgrad));
-    const struct hr_conv_shape turned = *s;
-    d->direct_dgrad = choose_dgrad(b->tape, d);
-    if (!d->direct_dgrad && !d->linear && d->forward.shape.stride == 1)
-        choose_pack(b->tape, &d->dgrad, true);
+    const bool direct = choose_dgrad(b->tape, d);
+    choose_pack(b, &d->dgrad);
     make_scratch(b, &d->dgrad);
-    d->turned_back = d->z = -1;
     if (b->tape->options.wide)
-        d->turned_back = hr_tape_block(b, 2 * d->weight_count);
-    else if (!d->linear && !d->direct_dgrad && !d->dgrad.pack)
-        d->turned_back =
-            hr_tape_block(b, turned.k * turned.c * (size_t)(turned.kernel * turned.kernel));
-    if (d->forward.shape.stride > 1 && !b->tape->options.wide && !d->direct_dgrad)
+        d->wide_weights_back = hr_tape_block(b, 2 * d->weight_count);
+    d->z = -1;
+    if (phases && !b->tape->options.wide && !direct)
         d->z = hr_tape_block(b, b->tape->batch * s->oh * s->ow * s->y_stride);
     return hr_tape_step(b, &(struct hr_tape_step){ .kind = HR_TAPE_CONV_DATA,
                                                    .name = node->name,
@@ -522,17 +505,17 @@ enum hr_status hr_tape_conv(struct hr_tape_build *b, const struct hr_node *node)
                                   .bias = bias == HR_NONE ? SIZE_MAX : t->params[bias].offset,
                                   .h = x->h,
                                   .w = x->w,
-                                  .x_stride = x->stride,
-                                  .turned = -1 };
+                                  .x_stride = x->stride };
     detail.forward.shape = shape_of(b, node);
+    detail.forward.turned = detail.linear;
+    detail.forward.source = hr_dgrad_shape(&detail.forward.shape);
     HR_TRY(choose(b, node, &detail.forward));
-    if (bias == HR_NONE)
-        choose_pack(t, &detail.forward, false);
+    choose_pack(b, &detail.forward);
     detail.x = hr_tape_use(b, x->block);
     detail.y = hr_tape_result(b, node->out);
     make_scratch(b, &detail.forward);
-    if (detail.linear || t->options.wide)
-        detail.turned = hr_tape_block(b, 2 * detail.weight_count);
+    if (t->options.wide)
+        detail.wide_weights = hr_tape_block(b, 2 * detail.weight_count);
     struct conv_detail *const d = hr_tape_detail(b, &detail, sizeof detail);
     HR_TRY(hr_tape_step(b, &(struct hr_tape_step){ .kind = HR_TAPE_CONV,
                                                    .name = node->name,

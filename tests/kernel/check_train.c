@@ -226,40 +226,51 @@ static void check_dgrad(struct check *check, const struct hr_conv_kernel *kernel
 
 /* ---- Packing ---- */
 
+static void check_pack_case(struct check *check, const struct hr_train_pack *pack,
+                            const struct hr_conv_shape *s, bool turned, uint32_t *seed)
+{
+    const size_t taps = (size_t)(s->kernel * s->kernel), count = s->c * s->k * taps;
+    const size_t bytes = pack->kernel->packed_bytes(s), tasks = 1 + check_random(seed, 4);
+    float *const w = check_buffer(count), *const plain = check_buffer(count);
+    float *const want = check_buffer(bytes / 4), *const got = check_buffer(bytes / 4);
+    float *const values = check_buffer(s->k);
+    const float *const bias = check_random(seed, 2) ? values : NULL;
+    check_fill(w, count, FILL_UNIFORM, seed);
+    check_fill(values, s->k, FILL_UNIFORM, seed);
+    for (size_t k = 0; k < s->k; k++)
+        for (size_t c = 0; c < s->c; c++)
+            for (size_t t = 0; t < taps; t++)
+                plain[(k * s->c + c) * taps + t] =
+                    turned ? w[(c * s->k + k) * taps + taps - 1 - t] : w[(k * s->c + c) * taps + t];
+    memset(want, 0, bytes);
+    memset(got, 0, bytes);
+    pack->kernel->pack(want, s, plain, NULL, bias, 0, 1);
+    for (size_t task = tasks; task-- > 0;)
+        pack->pack(got, s, w, bias, turned, task, tasks);
+    check->ran++;
+    const bool same =
+        pack->kernel->exact ? memcmp(want, got, bytes) == 0 : near(want, got, bytes / 4, 1e-6);
+    if (!same)
+        report(check, pack->kernel->name, (size_t[4]){ s->c, s->k, turned, (size_t)s->kernel });
+    check_free(w);
+    check_free(plain);
+    check_free(want);
+    check_free(got);
+    check_free(values);
+}
+
 static void check_pack(struct check *check, const struct hr_train_pack *pack, size_t vector)
 {
     uint32_t seed = 23;
-    for (int i = 0; i < 40; i++) {
-        const bool turned = i % 2;
-        const int stride = 1 + i / 2 % 2;
-        struct hr_conv_shape s = some_shape(&seed, vector, i, 3, stride);
-        s.c += 8; /* Winograd wants some */
+    for (int i = 0; i < 160; i++) {
+        const int stride = 1 + i / 2 % 2, kernel = 1 + 2 * (i / 4 % 4);
+        struct hr_conv_shape s = some_shape(&seed, vector, i, kernel, stride);
+        s.c += i / 16 % 2 ? 8 : 0; /* Winograd wants some */
         s.x_stride += (s.c + vector - 1) / vector * vector;
         s.h = s.w = 40;
         s.oh = s.ow = 40 / (size_t)stride;
-        if (!pack->kernel->applies(&s))
-            continue;
-        const size_t count = s.c * s.k * 9, bytes = pack->kernel->packed_bytes(&s);
-        float *const w = check_buffer(count), *const plain = check_buffer(count);
-        float *const want = check_buffer(bytes / 4), *const got = check_buffer(bytes / 4);
-        check_fill(w, count, FILL_UNIFORM, &seed);
-        for (size_t k = 0; k < s.k; k++)
-            for (size_t c = 0; c < s.c; c++)
-                for (size_t t = 0; t < 9; t++)
-                    plain[(k * s.c + c) * 9 + t] =
-                        turned ? w[(c * s.k + k) * 9 + 8 - t] : w[(k * s.c + c) * 9 + t];
-        memset(want, 0, bytes);
-        memset(got, 0, bytes);
-        pack->kernel->pack(want, &s, plain, NULL, NULL, 0, 1);
-        pack->pack(got, &s, w, turned, 1, 2);
-        pack->pack(got, &s, w, turned, 0, 2);
-        check->ran++;
-        if (!near(want, got, bytes / 4, 1e-6))
-            report(check, pack->kernel->name, (size_t[4]){ s.c, s.k, turned, 0 });
-        check_free(w);
-        check_free(plain);
-        check_free(want);
-        check_free(got);
+        if (pack->kernel->applies(&s))
+            check_pack_case(check, pack, &s, i % 2, &seed);
     }
 }
 
