@@ -38,7 +38,7 @@ endif()
 # The program.  Its reader of configurations is tested on its own.
 file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.c)
 set(config_sources ${cli_sources})
-list(FILTER config_sources INCLUDE REGEX "/(config|config_keys|config_ops|literal|value|yaml)\\.c$")
+list(FILTER config_sources INCLUDE REGEX "/(config|config_keys|config_learning|config_ops|literal|value|yaml)\\.c$")
 list(REMOVE_ITEM cli_sources ${config_sources})
 add_library(hrnet_config STATIC ${config_sources})
 target_link_libraries(hrnet_config PUBLIC hrnet_inner PkgConfig::YAML)

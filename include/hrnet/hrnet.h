@@ -520,10 +520,11 @@ HRNET_API hrnet_status hrnet_draw_sheet(const struct hrnet_tile *tiles, size_t c
 
 /**
  * Settings of a training run.  Texts in words: "NAME:KEY=NUMBER,KEY=NUMBER", lists as "30/60/90".
- *  - schedule: constant, linear (end, power), cosine (end), cyclic (peak, up, down), step (every,
- *    gamma), piecewise (at, values; paddle), multi-step (at, gamma), cosine-fixmatch (cycles),
- *    one-cycle (end, divide, phase), plateau (factor, threshold, least, patience, cooldown); all:
- *    by-epoch, start (of the warm-up).  Lengths are epochs.
+ *  - schedule: constant, linear (end, power), cosine (end), cyclic (peak, up, down, gamma; halving,
+ *    steps), step (every, gamma), piecewise (at, values; paddle), multi-step (at, gamma),
+ *    cosine-fixmatch (cycles, warmup-steps), one-cycle (end, divide, phase; lines, three-phases),
+ *    plateau (factor, threshold, least, epsilon, patience, cooldown; absolute); all: by-epoch,
+ * start (of the warm-up).  Lengths are epochs; of cyclic, with `steps`, steps.
  *  - optimizer: sgd, momentum and nesterov (momentum), adam (beta1, beta2, epsilon), adamw (and
  *    decay), rmsprop (rho, epsilon, momentum).
  */

@@ -30,6 +30,17 @@ const char *hr_config_origin(struct hr_arena *arena, const struct hr_value *valu
 enum hr_status hr_config_refuse(enum hr_status status, const struct hr_value *value,
                                 const char *format, ...) HR_PRINTF(3, 4) HR_WARN_UNUSED;
 
+/* HR_E_FORMAT: "WHAT has no 'KEY': did you mean 'NEAR'?", with the nearest of the names. */
+enum hr_status hr_config_unknown_word(const struct hr_value *value, const char *what,
+                                      const char *key, const char *const *names,
+                                      size_t count) HR_WARN_UNUSED;
+
+/* Optimizer, with its schedule, and Loss.Train. */
+enum hr_status hr_config_take_optimizer(const struct hr_config_sink *sink,
+                                        const struct hr_value *value, const struct hr_value *root);
+enum hr_status hr_config_take_loss(const struct hr_config_sink *sink, const struct hr_value *value,
+                                   const struct hr_value *root);
+
 /* DataLoader.{Train,Eval}.dataset.transform_ops; the first with .batch_transform_ops. */
 enum hr_status hr_config_take_train_ops(const struct hr_config_sink *sink,
                                         const struct hr_value *value, const struct hr_value *root);

@@ -109,6 +109,24 @@ static void take_real(double *out, const struct hr_pickle *dict, const char *key
         *out = (double)value->integer;
 }
 
+/* Where there is one. */
+static enum hr_status read_plateau(struct hr_paddle_rate *out, const struct hr_pickle *dict,
+                                   const char *path)
+{
+    const struct hr_pickle *const best = hr_pickle_get(dict, "best");
+    out->waits = hr_pickle_get(dict, "num_bad_epochs") != NULL;
+    if (!out->waits)
+        return HR_OK;
+    HR_TRY(take_int(&out->bad, dict, "num_bad_epochs", path));
+    HR_TRY(take_int(&out->cooling, dict, "cooldown_counter", path));
+    out->best = NAN;
+    take_real(&out->best, dict, "best");
+    out->has_best = best && best->kind != HR_PICKLE_NONE;
+    if (out->has_best && isnan(out->best))
+        return hr_fail(HR_E_FORMAT, "%s: 'best' of its schedule is no number", path);
+    return HR_OK;
+}
+
 static enum hr_status read_rate(struct hr_paddle_rate *out, const struct file *f, const char *path)
 {
     const struct hr_pickle *const all = hr_pickle_get(f->root, "LR_Scheduler");
@@ -122,6 +140,7 @@ static enum hr_status read_rate(struct hr_paddle_rate *out, const struct file *f
             HR_TRY(take_int(&rate.inner_step, inner, "last_epoch", path));
             take_real(&rate.inner_rate, inner, "last_lr");
         }
+        HR_TRY(read_plateau(&rate, rate.warms ? inner : all, path));
     }
     *out = rate;
     return HR_OK;

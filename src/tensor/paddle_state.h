@@ -30,6 +30,11 @@ struct hr_paddle_rate {
     bool warms;   /* behind a LinearWarmup, whose inner schedule is: */
     int64_t inner_step;
     double inner_rate;
+    bool
+        waits; /* a ReduceOnPlateau, whose step counts metrics that it was told, and which holds: */
+    int64_t cooling, bad; /* cooldown_counter, num_bad_epochs */
+    bool has_best;
+    double best;
 };
 
 /* .pdopt: the store's tensors, which have static names with the slot's ("conv2d_0.w_0_velocity_0"),

@@ -188,11 +188,41 @@ static void put_real(struct hr_buffer *b, double value)
 
 static void put_counters(struct hr_buffer *b, int64_t step, double rate)
 {
-    put_codes(b, "}(");
     put_text(b, "last_epoch");
     put_int(b, step);
     put_text(b, "last_lr");
     put_real(b, rate);
+}
+
+/* What a ReduceOnPlateau has in front of its counters. */
+static void put_plateau(struct hr_buffer *b, const struct hr_paddle_rate *r)
+{
+    put_text(b, "cooldown_counter");
+    put_int(b, r->cooling);
+    put_text(b, "best");
+    if (r->has_best)
+        put_real(b, r->best);
+    else
+        put_codes(b, "N");
+    put_text(b, "num_bad_epochs");
+    put_int(b, r->bad);
+}
+
+static void put_schedule(struct hr_buffer *b, const struct hr_paddle_rate *r)
+{
+    put_codes(b, "}(");
+    if (r->waits && !r->warms)
+        put_plateau(b, r);
+    put_counters(b, r->step, r->rate);
+    if (r->warms) {
+        put_text(b, "LinearWarmup_LR");
+        put_codes(b, "}(");
+        if (r->waits)
+            put_plateau(b, r);
+        put_counters(b, r->inner_step, r->inner_rate);
+        put_codes(b, "u");
+    }
+    put_codes(b, "u");
 }
 
 struct optim {
@@ -214,13 +244,7 @@ static enum hr_status write_optim(struct writer *w, const void *context)
     }
     if (o->rate) {
         put_text(&w->b, "LR_Scheduler");
-        put_counters(&w->b, o->rate->step, o->rate->rate);
-        if (o->rate->warms) {
-            put_text(&w->b, "LinearWarmup_LR");
-            put_counters(&w->b, o->rate->inner_step, o->rate->inner_rate);
-            put_codes(&w->b, "u");
-        }
-        put_codes(&w->b, "u");
+        put_schedule(&w->b, o->rate);
     }
     put_codes(&w->b, "ua.");
     return HR_OK;

@@ -94,17 +94,34 @@ static enum hr_status fill_optim(struct hr_store *store, const struct hr_paddle_
     return HR_OK;
 }
 
+/* Of a schedule that waits for a metric.  Behind a warm-up Paddle keeps it as the inner one. */
+static void add_plateau(struct hr_paddle_rate *r, const struct hr_schedule *s,
+                        const struct hr_plateau *p)
+{
+    r->waits = true;
+    r->cooling = (int64_t)p->cooling;
+    r->bad = (int64_t)p->bad;
+    r->has_best = p->seen > 0;
+    r->best = p->best;
+    r->inner_step = (int64_t)p->seen;
+    r->inner_rate = p->rate;
+    if (!r->warms)
+        r->step = r->inner_step;
+    if (s->rate > 0.0)
+        r->rate = r->rate / s->rate * p->rate;
+}
+
 /* Paddle's counters after `epochs` epochs: of steps, or of epochs, behind the warm-up its own. */
 static struct hr_paddle_rate rate_of(const struct hr_schedule *s, uint64_t epochs)
 {
     const uint64_t a_step = s->by_epoch ? 1 : s->steps_per_epoch;
     const uint64_t now = epochs * s->steps_per_epoch;
-    const double warm = s->warmup_epochs * (double)a_step;
+    const double warm = hr_schedule_warmup(s);
     struct hr_paddle_rate r = { .step = (int64_t)(epochs * a_step),
                                 .rate = hr_schedule_rate(s, now),
                                 .warms = s->warmup_epochs > 0.0 };
     r.inner_step = (double)r.step > warm ? r.step - (int64_t)warm : 0;
-    const uint64_t first = (uint64_t)(s->warmup_epochs * (double)s->steps_per_epoch);
+    const uint64_t first = (uint64_t)warm * (s->by_epoch ? s->steps_per_epoch : 1);
     r.inner_rate = hr_schedule_rate(s, now > first ? now : first);
     return r;
 }
@@ -112,7 +129,9 @@ static struct hr_paddle_rate rate_of(const struct hr_schedule *s, uint64_t epoch
 static enum hr_status save_optim(const struct hr_paddle_run *run, const struct hr_checkpoint *at,
                                  const char *prefix)
 {
-    const struct hr_paddle_rate rate = rate_of(run->schedule, at->epoch);
+    struct hr_paddle_rate rate = rate_of(run->schedule, at->epoch);
+    if (run->schedule->kind == HR_SCHEDULE_PLATEAU)
+        add_plateau(&rate, run->schedule, &at->plateau);
     struct hr_store *store = NULL;
     char *path = NULL;
     enum hr_status status = hr_store_create(&store);
@@ -134,11 +153,6 @@ enum hr_status hr_paddle_run_save(const struct hr_paddle_run *run, const struct 
     const double best = v->average ? at->best_average : at->best;
     const struct hr_paddle_progress progress = { best > 0.0 ? best : 0.0, (int64_t)at->epoch };
     char *path = NULL;
-    if (run->schedule->kind == HR_SCHEDULE_PLATEAU)
-        return hr_fail(HR_E_UNSUPPORTED,
-                       "%s: no files of Paddle hold a schedule that waits for a "
-                       "metric",
-                       prefix);
     if (v->average)
         HR_TRY(save_params(v->tape, v->params, prefix, ".pdema"));
     HR_TRY(save_params(v->tape, v->average ? v->average : v->params, prefix, ".pdparams"));
@@ -206,13 +220,36 @@ static enum hr_status load_slots(struct source *s, const struct hr_checkpoint_ve
     return HR_OK;
 }
 
-static enum hr_status load_optim(const struct hr_paddle_run *run, const char *prefix,
-                                 const char *params, uint64_t epochs)
+/* The schedule's state, as far as it does not follow from the epochs alone. */
+static enum hr_status load_schedule(const struct hr_paddle_run *run, struct hr_checkpoint *at,
+                                    const char *path, uint64_t epochs)
+{
+    struct hr_paddle_rate rate = { .step = -1 };
+    const struct hr_schedule *const s = run->schedule;
+    const uint64_t counted = s->by_epoch ? epochs : epochs * s->steps_per_epoch;
+    HR_TRY(hr_paddle_rate_read(&rate, path));
+    if (s->kind == HR_SCHEDULE_PLATEAU) {
+        if (!rate.waits)
+            return hr_fail(HR_E_MISMATCH,
+                           "%s: its schedule does not wait for a metric, as a plateau does: name "
+                           "the one that the run had",
+                           path);
+        at->plateau.seen = (uint64_t)(rate.warms ? rate.inner_step : rate.step);
+        at->plateau.rate = rate.warms ? rate.inner_rate : rate.rate;
+        at->plateau.bad = (uint64_t)rate.bad;
+        at->plateau.cooling = (uint64_t)rate.cooling;
+        at->plateau.best = rate.has_best ? rate.best : 0.0;
+    } else if (rate.step >= 0 && (rate.waits || (uint64_t)rate.step != counted)) {
+        hr_log(HR_LOG_WARNING, "%s: its schedule has counted %lld, here %llu epochs make %llu",
+               path, (long long)rate.step, (unsigned long long)epochs, (unsigned long long)counted);
+    }
+    return HR_OK;
+}
+
+static enum hr_status load_optim(const struct hr_paddle_run *run, struct hr_checkpoint *at,
+                                 const char *prefix, const char *params, uint64_t epochs)
 {
     struct source s = { .path = NULL };
-    struct hr_paddle_rate rate = { .step = -1 };
-    const uint64_t here = epochs * run->schedule->steps_per_epoch;
-    const uint64_t counted = run->schedule->by_epoch ? epochs : here;
     enum hr_status status = path_of(&s.path, prefix, ".pdopt");
     if (status == HR_OK)
         status = hr_paddle_names_read(&s.names, params);
@@ -221,12 +258,8 @@ static enum hr_status load_optim(const struct hr_paddle_run *run, const char *pr
     if (status == HR_OK)
         status = load_slots(&s, run->vectors);
     if (status == HR_OK)
-        status = hr_paddle_rate_read(&rate, s.path);
-    if (status == HR_OK && rate.step >= 0 && (uint64_t)rate.step != counted)
-        hr_log(HR_LOG_WARNING, "%s: its schedule has counted %lld, here %llu epochs make %llu",
-               s.path, (long long)rate.step, (unsigned long long)epochs,
-               (unsigned long long)counted);
-    hr_optim_set_steps(run->vectors->optim, here);
+        status = load_schedule(run, at, s.path, epochs);
+    hr_optim_set_steps(run->vectors->optim, epochs * run->schedule->steps_per_epoch);
     hr_store_destroy(s.tensors);
     hr_paddle_names_fini(&s.names);
     hr_mem_free(s.path);
@@ -285,7 +318,7 @@ enum hr_status hr_paddle_run_load(const struct hr_paddle_run *run, struct hr_che
     if (status == HR_OK)
         status = load_weights(run->vectors, params, raw);
     if (status == HR_OK)
-        status = load_optim(run, prefix, params, (uint64_t)progress.epoch);
+        status = load_optim(run, at, prefix, params, (uint64_t)progress.epoch);
     if (status == HR_OK)
         status = load_best(at, run->vectors, prefix, progress.metric);
     if (status == HR_OK)

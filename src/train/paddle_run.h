@@ -12,12 +12,12 @@ struct hr_paddle_run {
     const struct hr_optim_options *optim; /* that vectors->optim was made of */
 };
 
-/* Writes the files of a run that ended an epoch, each whole; PaddlePaddle resumes from them.
- * HR_E_UNSUPPORTED for a schedule that waits for a metric. */
+/* Writes the files of a run that ended an epoch, each whole; PaddlePaddle resumes from them. */
 enum hr_status hr_paddle_run_save(const struct hr_paddle_run *run, const struct hr_checkpoint *at,
                                   const char *prefix) HR_WARN_UNUSED;
-/* Fills the vectors, and epoch and best of *at: best is that of best_model.pdstates beside the
- * prefix, or its own.  A file of another optimizer or shape is HR_E_MISMATCH, naming the tensor. */
+/* Fills the vectors, and epoch, best and, if the schedule waits for one, plateau of *at: best is
+ * that of best_model.pdstates beside the prefix, or its own.  A file of another optimizer or shape
+ * is HR_E_MISMATCH, naming the tensor. */
 enum hr_status hr_paddle_run_load(const struct hr_paddle_run *run, struct hr_checkpoint *at,
                                   const char *prefix) HR_WARN_UNUSED;
 

@@ -16,7 +16,7 @@ struct hr_schedule hr_schedule_defaults(enum hr_schedule_kind kind, double rate,
                                  .rate = rate,
                                  .end = kind == HR_SCHEDULE_ONE_CYCLE ? rate / 1e4 : 0.0,
                                  .power = 1.0,
-                                 .gamma = 0.1,
+                                 .gamma = kind == HR_SCHEDULE_CYCLIC ? 1.0 : 0.1,
                                  .peak = rate,
                                  .cycles = 7.0 / 16.0,
                                  .divide = 25.0,
@@ -56,6 +56,13 @@ enum hr_status hr_schedule_check(const struct hr_schedule *s)
     if (s->epochs < 1 || s->steps_per_epoch < 1)
         return hr_fail(HR_E_ARGUMENT, "a schedule of %llu epochs of %llu steps has no steps",
                        (unsigned long long)s->epochs, (unsigned long long)s->steps_per_epoch);
+    if (!(s->warmup_steps >= 0.0) ||
+        s->warmup_steps > (double)s->epochs * (double)s->steps_per_epoch)
+        return hr_fail(HR_E_ARGUMENT, "a warm-up of %g steps does not fit %llu epochs",
+                       s->warmup_steps, (unsigned long long)s->epochs);
+    if (s->three_phases && !(s->phase < 0.5))
+        return hr_fail(HR_E_ARGUMENT, "three phases of a schedule: phase %g must be below 0.5",
+                       s->phase);
     if (!(s->warmup_epochs >= 0.0) || s->warmup_epochs > (double)s->epochs)
         return hr_fail(HR_E_ARGUMENT, "a warm-up of %g epochs does not fit %llu epochs",
                        s->warmup_epochs, (unsigned long long)s->epochs);
@@ -77,9 +84,9 @@ static double unit(const struct hr_schedule *s)
     return s->by_epoch ? 1.0 : (double)s->steps_per_epoch;
 }
 
-static double warmup_length(const struct hr_schedule *s)
-{
-    return round(s->warmup_epochs * unit(s));
+double hr_schedule_warmup(const struct hr_schedule *s)
+{ /* Python rounds halves to the even number */
+    return s->warmup_steps > 0.0 ? s->warmup_steps : rint(s->warmup_epochs * unit(s));
 }
 
 static size_t reached(const struct hr_schedule *s, double t)
@@ -98,23 +105,38 @@ static double half_cosine(double a, double b, double x)
 
 static double cyclic(const struct hr_schedule *s, double t)
 {
-    const double up = s->up * unit(s), down = s->down * unit(s);
+    const double each = s->in_steps ? 1.0 : unit(s);
+    const double up = s->up * each, down = s->down * each;
     const double at = fmod(t, up + down);
     const double height = at <= up ? at / up : (up + down - at) / down;
-    return s->rate + (s->peak - s->rate) * height;
+    const double scale = s->halving ? exp2(-floor(t / (up + down))) : pow(s->gamma, t);
+    return s->rate + (s->peak - s->rate) * height * scale;
 }
 
-static double one_cycle(const struct hr_schedule *s, double t, double T)
+/* From a at `begin` to b at `end`. */
+static double anneal(const struct hr_schedule *s, double a, double b, double t, double begin,
+                     double end)
 {
-    const double top = s->phase * T - 1.0, first = s->rate / s->divide;
-    if (t <= top)
-        return half_cosine(first, s->rate, top > 0.0 ? t / top : 1.0);
-    return half_cosine(s->rate, s->end, T - 1.0 > top ? (t - top) / (T - 1.0 - top) : 1.0);
+    const double x = end > begin ? (t - begin) / (end - begin) : 1.0;
+    return s->lines ? a + (b - a) * x : half_cosine(a, b, x);
+}
+
+static double one_cycle(const struct hr_schedule *s, double t)
+{
+    const double T = (double)s->epochs * unit(s), last = fmin(t, T - 1.0);
+    const double top = s->phase * T - 1.0, foot = s->three_phases ? 2.0 * top : top;
+    const double first = s->rate / s->divide;
+    if (last <= top)
+        return anneal(s, first, s->rate, last, 0.0, top);
+    if (last <= foot)
+        return anneal(s, s->rate, first, last, top, foot);
+    return anneal(s, s->three_phases ? first : s->rate, s->end, last, foot, T - 1.0);
 }
 
 static double after_warmup(const struct hr_schedule *s, double t)
 {
-    const double all = (double)s->epochs * unit(s) - warmup_length(s), T = all > 0.0 ? all : 1.0;
+    const double all = (double)s->epochs * unit(s) - hr_schedule_warmup(s),
+                 T = all > 0.0 ? all : 1.0;
     const double part = t < T ? t / T : 1.0;
     switch (s->kind) {
     case HR_SCHEDULE_CONSTANT:
@@ -135,7 +157,7 @@ static double after_warmup(const struct hr_schedule *s, double t)
     case HR_SCHEDULE_COSINE_FIXMATCH:
         return s->rate * fmax(0.0, cos(PI * s->cycles * part));
     case HR_SCHEDULE_ONE_CYCLE:
-        return one_cycle(s, t, T);
+        return one_cycle(s, t);
     }
     return s->rate;
 }
@@ -143,10 +165,11 @@ static double after_warmup(const struct hr_schedule *s, double t)
 double hr_schedule_rate(const struct hr_schedule *schedule, uint64_t step)
 {
     const double t = (double)(schedule->by_epoch ? step / schedule->steps_per_epoch : step);
-    const double warmup = warmup_length(schedule);
+    const double warmup = hr_schedule_warmup(schedule);
     if (t >= warmup)
         return after_warmup(schedule, t - warmup);
-    const double first = after_warmup(schedule, 0.0);
+    const double first =
+        schedule->kind == HR_SCHEDULE_ONE_CYCLE ? schedule->rate : after_warmup(schedule, 0.0);
     return schedule->warmup_start + (first - schedule->warmup_start) * t / warmup;
 }
 
@@ -155,25 +178,25 @@ struct hr_plateau hr_plateau_of(double rate, bool larger_is_better)
     return (struct hr_plateau){ .larger_is_better = larger_is_better,
                                 .factor = 0.1,
                                 .threshold = 1e-4,
+                                .epsilon = 1e-8,
                                 .patience = 10,
                                 .rate = rate };
 }
 
 void hr_plateau_tell(struct hr_plateau *p, double metric)
 {
-    const double margin = p->threshold * fabs(p->best);
+    const double margin = p->absolute ? p->threshold : p->threshold * fabs(p->best);
     const bool better = p->seen++ == 0 || (p->larger_is_better ? metric > p->best + margin
                                                                : metric < p->best - margin);
-    if (p->cooling > 0) { /* epochs of rest do not count as bad */
+    if (p->cooling > 0) {
         p->cooling--;
-        p->best = better ? metric : p->best;
         return;
     }
     p->bad = better ? 0 : p->bad + 1;
     p->best = better ? metric : p->best;
     if (p->bad > p->patience) {
-        const double lower = p->rate * p->factor;
-        p->rate = lower > p->least_rate ? lower : p->least_rate;
+        const double lower = fmax(p->rate * p->factor, p->least_rate);
+        p->rate = p->rate - lower > p->epsilon ? lower : p->rate;
         p->cooling = p->cooldown;
         p->bad = 0;
     }
@@ -201,16 +224,23 @@ static size_t words_of(struct hr_word *words, struct hr_schedule_words *out, dou
         { { "up", HR_WORD_REAL, &s->up }, OF(CYCLIC) },
         { { "down", HR_WORD_REAL, &s->down }, OF(CYCLIC) },
         { { "every", HR_WORD_REAL, &s->every }, OF(STEP) },
-        { { "gamma", HR_WORD_REAL, &s->gamma }, OF(STEP) | OF(MULTI_STEP) },
+        { { "gamma", HR_WORD_REAL, &s->gamma }, OF(STEP) | OF(MULTI_STEP) | OF(CYCLIC) },
+        { { "halving", HR_WORD_SWITCH, &s->halving }, OF(CYCLIC) },
+        { { "steps", HR_WORD_SWITCH, &s->in_steps }, OF(CYCLIC) },
         { { "at", HR_WORD_REALS, &out->boundaries }, OF(PIECEWISE) | OF(MULTI_STEP) },
         { { "values", HR_WORD_REALS, &out->values }, OF(PIECEWISE) },
         { { "paddle", HR_WORD_SWITCH, paddle }, OF(PIECEWISE) },
         { { "cycles", HR_WORD_REAL, &s->cycles }, OF(COSINE_FIXMATCH) },
+        { { "warmup-steps", HR_WORD_REAL, &s->warmup_steps }, OF(COSINE_FIXMATCH) },
         { { "divide", HR_WORD_REAL, &s->divide }, OF(ONE_CYCLE) },
         { { "phase", HR_WORD_REAL, &s->phase }, OF(ONE_CYCLE) },
+        { { "lines", HR_WORD_SWITCH, &s->lines }, OF(ONE_CYCLE) },
+        { { "three-phases", HR_WORD_SWITCH, &s->three_phases }, OF(ONE_CYCLE) },
         { { "factor", HR_WORD_REAL, &out->plateau.factor }, OF(PLATEAU) },
         { { "threshold", HR_WORD_REAL, &out->plateau.threshold }, OF(PLATEAU) },
+        { { "absolute", HR_WORD_SWITCH, &out->plateau.absolute }, OF(PLATEAU) },
         { { "least", HR_WORD_REAL, &out->plateau.least_rate }, OF(PLATEAU) },
+        { { "epsilon", HR_WORD_REAL, &out->plateau.epsilon }, OF(PLATEAU) },
         { { "patience", HR_WORD_REAL, &counts[0] }, OF(PLATEAU) },
         { { "cooldown", HR_WORD_REAL, &counts[1] }, OF(PLATEAU) },
     };
@@ -253,7 +283,7 @@ enum hr_status hr_schedule_parse(struct hr_schedule_words *out, const char *text
     static const char *const names[] = { "constant",  "linear",    "cosine",     "cyclic",
                                          "step",      "piecewise", "multi-step", "cosine-fixmatch",
                                          "one-cycle", "plateau" };
-    struct hr_word words[20];
+    struct hr_word words[32];
     double counts[2] = { 10.0, 0.0 };
     size_t kind;
     bool paddle = false;
@@ -264,7 +294,10 @@ enum hr_status hr_schedule_parse(struct hr_schedule_words *out, const char *text
         .plateau = hr_plateau_of(rate, true),
     };
     const size_t count = words_of(words, out, counts, &paddle);
+    out->schedule.down = 0.0; /* as long as up, unless it is said */
     HR_TRY(hr_words_set("schedule", text, words, count));
+    if (out->schedule.down == 0.0)
+        out->schedule.down = out->schedule.up;
     if (!(counts[0] >= 0.0 && counts[0] < 1e9 && counts[1] >= 0.0 && counts[1] < 1e9))
         return hr_fail(HR_E_ARGUMENT, "schedule plateau: patience and cooldown count epochs");
     out->plateau.patience = (uint64_t)counts[0];

@@ -15,29 +15,35 @@
  * epochs. */
 enum hr_schedule_kind {
     HR_SCHEDULE_CONSTANT,
-    HR_SCHEDULE_LINEAR,     /* (rate - end) (1 - t / T)^power + end */
-    HR_SCHEDULE_COSINE,     /* end + (rate - end) (1 + cos(pi t / T)) / 2 */
-    HR_SCHEDULE_CYCLIC,     /* triangles from rate up to peak in `up` epochs and down in `down` */
-    HR_SCHEDULE_STEP,       /* rate gamma^(t / every), rounded down */
-    HR_SCHEDULE_PIECEWISE,  /* values[i], i the boundaries that t has reached */
-    HR_SCHEDULE_MULTI_STEP, /* rate gamma^i, i the boundaries that t has reached */
+    HR_SCHEDULE_LINEAR,    /* (rate - end) (1 - t / T)^power + end */
+    HR_SCHEDULE_COSINE,    /* end + (rate - end) (1 + cos(pi t / T)) / 2 */
+    HR_SCHEDULE_CYCLIC,    /* triangles from rate up to peak in `up` epochs and down in `down`, of a
+                              height that is halved each time, or falls as gamma^t */
+    HR_SCHEDULE_STEP,      /* rate gamma^(t / every), rounded down */
+    HR_SCHEDULE_PIECEWISE, /* values[i], i the boundaries that t has reached */
+    HR_SCHEDULE_MULTI_STEP,      /* rate gamma^i, i the boundaries that t has reached */
     HR_SCHEDULE_COSINE_FIXMATCH, /* rate max(0, cos(pi cycles t / T)) */
-    HR_SCHEDULE_ONE_CYCLE,       /* rate / divide up to rate, then down to end, by half cosines */
+    HR_SCHEDULE_ONE_CYCLE,       /* rate / divide up to rate, then down to end, by half cosines or
+                                    lines; in three phases: back down as it came, then to end.  T are
+                                    all steps, those of the warm-up, too */
     HR_SCHEDULE_PLATEAU,         /* hr_plateau decides */
 };
 
 struct hr_schedule {
     enum hr_schedule_kind kind;
     double rate, end, power, gamma, peak, cycles, divide, phase;
-    double every, up, down;            /* epochs */
+    double every, up, down; /* epochs; up and down of what t counts, if in_steps */
+    bool in_steps, halving, lines, three_phases;
     const double *boundaries, *values; /* epochs; rates, one more than boundaries */
     size_t boundary_count;
     bool by_epoch;
     uint64_t epochs, steps_per_epoch;
-    double warmup_epochs, warmup_start; /* a line from there to the first rate */
+    double warmup_epochs, warmup_start; /* a line from there to the first rate, of ONE_CYCLE to the
+                                           highest */
+    double warmup_steps;                /* its length instead, in steps; 0: epochs */
 };
-/* Power 1, gamma 0.1, cycles 7/16, divide 25, phase 0.3, peak the rate, every 30 epochs, up and
- * down 1; end 0, of ONE_CYCLE rate / 10^4; no warm-up. */
+/* Power 1, gamma 0.1, of CYCLIC 1, cycles 7/16, divide 25, phase 0.3, peak the rate, every 30
+ * epochs, up and down 1; end 0, of ONE_CYCLE rate / 10^4; no warm-up. */
 struct hr_schedule hr_schedule_defaults(enum hr_schedule_kind kind, double rate, uint64_t epochs,
                                         uint64_t steps_per_epoch);
 
@@ -48,16 +54,19 @@ bool hr_schedule_piecewise_quirk(struct hr_schedule *schedule, double *boundarie
 
 /* HR_E_ARGUMENT naming the field that makes no sense. */
 enum hr_status hr_schedule_check(const struct hr_schedule *schedule) HR_WARN_UNUSED;
+/* Of the warm-up, in what the schedule counts. */
+double hr_schedule_warmup(const struct hr_schedule *schedule);
 /* The rate of step `step` of all, from 0.  PLATEAU: the rate before it was ever reduced. */
 double hr_schedule_rate(const struct hr_schedule *schedule, uint64_t step);
 
-/* Reduces the rate when a metric stops getting better. */
+/* Reduces the rate when a metric stops getting better, as Paddle's ReduceOnPlateau does: what is
+ * better while it cools down is not looked at, and reductions of epsilon or less do not count. */
 struct hr_plateau {
-    bool larger_is_better;
-    double factor, threshold, least_rate; /* 0.1, 1e-4 relative, 0 */
-    uint64_t patience, cooldown;          /* epochs: 10, 0 */
+    bool larger_is_better, absolute;               /* absolute: so is the threshold */
+    double factor, threshold, least_rate, epsilon; /* 0.1, 1e-4 relative, 0, 1e-8 */
+    uint64_t patience, cooldown;                   /* epochs: 10, 0 */
     /* State: */
-    double rate, best;
+    double rate, best; /* best: of what was looked at; nothing where seen is 0 */
     uint64_t bad, cooling, seen;
 };
 struct hr_plateau hr_plateau_of(double rate, bool larger_is_better);

@@ -63,7 +63,7 @@ static double rate_of(const struct hr_running *r, uint64_t step)
 {
     const double rate = hr_schedule_rate(&r->schedule.schedule, r->at.epoch * r->steps + step);
     const bool waits = r->schedule.schedule.kind == HR_SCHEDULE_PLATEAU && r->rate > 0.0;
-    return waits ? rate * r->at.plateau.rate / r->rate : rate;
+    return waits ? rate / r->rate * r->at.plateau.rate : rate;
 }
 
 /* Is the gradient of the step good?  Moves the loss scale.  HR_E_INTERNAL where it overflowed and
@@ -376,7 +376,7 @@ static void judge(struct hr_running *r, const struct hr_train_progress *p, doubl
     if (r->validator && !p->validated)
         return;
     r->at.idle = better ? 0 : r->at.idle + 1;
-    hr_plateau_tell(&r->at.plateau, p->validated ? top1 : -p->loss);
+    hr_plateau_tell(&r->at.plateau, p->validated ? plain : -p->loss);
 }
 
 /* Says once that nothing is learned: the loss stays that of a guess (users.md C14). */

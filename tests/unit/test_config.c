@@ -251,7 +251,7 @@ static void test_schedules(void **state)
     check_config("Optimizer: {name: AdamW, weight_decay: 0.05, beta1: 0.8, "
                  "lr: {name: OneCycleLR, max_learning_rate: 0.5, phase_pct: 0.2}}",
                  NULL, false,
-                 "lr=0.5@1 schedule=one-cycle:phase=0.2@1 l2=0@1 "
+                 "lr=0.5@1 schedule=one-cycle:end=1e-10,phase=0.2@1 l2=0@1 "
                  "optimizer=adamw:decay=0.05,beta1=0.8@1 ");
     check_config("Optimizer: {name: Momentum, use_nesterov: True, regularizer: {name: L1, coeff: "
                  "0.5}, lr: {name: ConstLR, learning_rate: 1}}",

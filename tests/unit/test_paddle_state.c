@@ -55,8 +55,14 @@ static void test_rates(void **state)
     assert_int_equal(hr_paddle_rate_read(&rate, DATA "adamw.pdopt"), HR_OK);
     assert_int_equal(rate.step, 3);
     assert_false(rate.warms);
+    assert_false(rate.waits);
     assert_int_equal(hr_paddle_rate_read(&rate, DATA "net.pdstates"), HR_OK);
     assert_int_equal(rate.step, -1);
+    assert_int_equal(hr_paddle_rate_read(&rate, DATA "plateau_fresh.pdopt"), HR_OK);
+    assert_true(rate.waits && !rate.has_best && rate.step == 0 && rate.rate == 0.1);
+    assert_int_equal(hr_paddle_rate_read(&rate, DATA "plateau.pdopt"), HR_OK);
+    assert_true(rate.waits && rate.has_best && rate.best == 0.625 && rate.rate == 0.05);
+    assert_true(rate.step == 4 && rate.cooling == 1 && rate.bad == 0);
 }
 
 static void test_progress(void **state)
@@ -108,6 +114,9 @@ static void check_again(const char *from, size_t tensors)
     assert_int_equal(back.warms, rate.warms);
     assert_int_equal(back.inner_step, rate.inner_step);
     assert_true(back.rate == rate.rate && back.inner_rate == rate.inner_rate);
+    assert_true(back.waits == rate.waits && back.has_best == rate.has_best);
+    assert_true(!rate.has_best || back.best == rate.best);
+    assert_true(back.cooling == rate.cooling && back.bad == rate.bad);
     hr_store_destroy(store);
     hr_store_destroy(again);
     unlink(path);
@@ -118,6 +127,8 @@ static void test_optimizers(void **state)
     (void)state;
     check_again(DATA "momentum.pdopt", 5);
     check_again(DATA "adamw.pdopt", 20);
+    check_again(DATA "plateau_fresh.pdopt", 0);
+    check_again(DATA "plateau.pdopt", 0);
 }
 
 int main(void)

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -164,6 +166,43 @@ static void plateaus(void **state)
     is(p.rate, 0.1);
 }
 
+/* The rates of a line of schedules.txt, which PaddlePaddle's own schedules gave. */
+static void as_paddle(char *line)
+{
+    static const double metrics[] = { .5, .6, .6, .60003, .59, .7, .7, .7, .2, .9, .9, .9 };
+    char *rest = NULL;
+    const char *const text = strtok_r(line, "\t", &rest);
+    struct hr_schedule_words w;
+    assert_int_equal(hr_schedule_parse(&w, text, 0.4, 12, 5), HR_OK);
+    w.schedule.warmup_epochs = atof(strtok_r(NULL, "\t", &rest));
+    assert_int_equal(hr_schedule_check(&w.schedule), HR_OK);
+    const bool waits = w.schedule.kind == HR_SCHEDULE_PLATEAU;
+    uint64_t at = 0;
+    for (const char *rate; (rate = strtok_r(NULL, "\t", &rest)); at++) {
+        const double got = waits ? w.plateau.rate
+                                 : hr_schedule_rate(&w.schedule, w.schedule.by_epoch ? at * 5 : at);
+        if (fabs(got - atof(rate)) > 1e-12)
+            print_error("%s, %llu: %.17g is not %s\n", text, (unsigned long long)at, got, rate);
+        assert_true(fabs(got - atof(rate)) <= 1e-12);
+        if (waits)
+            hr_plateau_tell(&w.plateau, metrics[at]);
+    }
+    assert_int_equal(at, w.schedule.by_epoch ? 12 : 60);
+}
+
+static void rates_are_paddles(void **state)
+{
+    char line[4096];
+    size_t count = 0;
+    FILE *const file = fopen(HRNET_TESTS_DIR "/data/paddle/optim/schedules.txt", "r");
+    (void)state;
+    assert_non_null(file);
+    for (; fgets(line, sizeof line, file); count++)
+        as_paddle(line);
+    fclose(file);
+    assert_int_equal(count, 29);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     static const double falling[] = { 2, 1 }, values[] = { 1, 1, 1 };
@@ -215,6 +254,8 @@ static void words_make_schedules(void **state)
     is(rate_of("piecewise:at=30/60,values=0.1/0.02/0.003", 600), 0.02);
     is(rate_of("multi-step:at=30/60,gamma=0.5", 1200), 0.1);
     is(rate_of("cyclic:peak=1,up=2,down=4", 40), 1.0);
+    is(rate_of("cosine-fixmatch:warmup-steps=100,cycles=0.5", 50), 0.2);
+    is(rate_of("cosine-fixmatch:warmup-steps=100,cycles=0.5", 950), 0.4 * sqrt(0.5));
     is(rate_of("piecewise:paddle,at=10/20,values=1/2/3", 600), 0.04);
     const struct hr_schedule_words w = said("plateau:factor=0.5,patience=3,cooldown=2,least=1e-3");
     is(w.plateau.factor, 0.5);
@@ -245,6 +286,7 @@ int main(void)
         cmocka_unit_test(cycles),
         cmocka_unit_test(warm_up_comes_first),
         cmocka_unit_test(plateaus),
+        cmocka_unit_test(rates_are_paddles),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(words_make_schedules),
         cmocka_unit_test(wrong_words_are_refused),

@@ -40,6 +40,10 @@ def optimizer_of(network):
     if kind == "momentum":
         return paddle.optimizer.Momentum(paddle.optimizer.lr.LinearWarmup(cosine, 2, 0.0, 0.02), 0.9,
                                          parameters=network.parameters())
+    if kind == "plateau":
+        return paddle.optimizer.Momentum(
+            paddle.optimizer.lr.ReduceOnPlateau(0.02, mode="max", factor=0.5, patience=0), 0.9,
+            parameters=network.parameters())
     if kind == "adamw":
         return paddle.optimizer.AdamW(cosine, parameters=network.parameters())
     return paddle.optimizer.RMSProp(cosine, momentum=0.9, parameters=network.parameters())
@@ -72,7 +76,7 @@ before = {k: v.numpy() for k, v in network.state().items()}
 held = {k: v.numpy() for k, v in paddle.load(prefix + ".pdopt")[0].items() if k != "LR_Scheduler"}
 rate = optimizer.get_lr()
 step(network, optimizer)
-if kind == "momentum":
+if kind in ("momentum", "plateau"):
     for p in (p for p in network.parameters() if not p.stop_gradient):
         v = held[p.name + "_velocity_0"] * np.float32(0.9) + np.float32(1)
         got = optimizer._accumulators["velocity"][p.name].numpy()
@@ -89,5 +93,7 @@ with unique:
     paddle.save(state, to + os.path.splitext(raw)[1])
     if raw.endswith(".pdema"):
         paddle.save(paddle.load(prefix + ".pdparams"), to + ".pdparams")
-    paddle.save(paddle.load(prefix + ".pdopt"), to + ".pdopt")
+    held, = paddle.load(prefix + ".pdopt")
+    held["LR_Scheduler"] = optimizer.state_dict()["LR_Scheduler"]  # Paddle's own, once it took ours
+    paddle.save([held], to + ".pdopt")
     paddle.save(paddle.load(prefix + ".pdstates"), to + ".pdstates")

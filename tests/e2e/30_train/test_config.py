@@ -13,6 +13,9 @@ from test_train import data as pictures  # a fixture: class folders
 
 TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
 FILE = TESTS / "data" / "config" / "hrnet_w18.yaml"
+CYCLIC = "{'name': 'Cyclic', 'base_learning_rate': 0.01, 'max_learning_rate': 0.1, " \
+         "'warmup_epoch': 1, 'warmup_start_lr': 0.001, 'step_size_up': 2000%s}"
+PLATEAU = "{'name': 'ReduceOnPlateau', 'learning_rate': 0.1, 'by_epoch': True, 'patience': 3%s}"
 WIDTHS = (18, 30, 32, 40, 44, 48, 64)
 
 
@@ -125,6 +128,8 @@ def test_a_run_by_file_is_the_run_by_flags(data, tmp_path):
     ("AMP.scale_los=3", 3, "AMP has no 'scale_los': did you mean 'scale_loss'?"),
     ("Loss.Train.0={'CELos': None}", 3, "the loss 'CELos' is not known"),
     ("Optimizer.lr.name=Piecewize", 3, "did you mean 'Piecewise'?"),
+    ("Optimizer.lr=" + CYCLIC % ", 'mode': 'round'", 3,
+     "mode can be triangular, triangular2, exp_range"),
     ("Global.train_mode=progressive", 3, "train_mode 'progressive' is a way to train that is not"),
     ("Global.eval_interval=0", 3, "'0' is no --eval-every"),
     ("DataLoader.Train.sampler.drop_last=Maybe", 3, "'Maybe' is no --drop-last"),
@@ -150,6 +155,27 @@ def test_settings_that_are_refused(setting, code, message):
 def test_settings_of_epochs(setting, flag, value, notice):
     values, notices = shown("train", "-c", FILE, "-o", setting)
     assert values[flag][0] == value
+    assert notice in notices and notices.count("\n") == (2 if notice else 1)
+
+
+@pytest.mark.parametrize("schedule, words, notice", [
+    (CYCLIC % "", "cyclic:steps,peak=0.1,start=0.001,up=2000", ""),
+    (CYCLIC % ", 'step_size_down': 500, 'mode': 'triangular2'",
+     "cyclic:steps,halving,peak=0.1,start=0.001,up=2000,down=500", ""),
+    (CYCLIC % ", 'mode': 'exp_range', 'exp_gamma': 0.999, 'by_epoch': True",
+     "cyclic:steps,gamma=0.999,peak=0.1,start=0.001,up=2000,by-epoch", ""),
+    (PLATEAU % ", 'mode': 'max', 'threshold_mode': 'abs', 'epsilon': 1e-6",
+     "plateau:absolute,by-epoch,patience=3,epsilon=1e-06", ""),
+    (PLATEAU % "", "plateau:by-epoch,patience=3", "taken as mode max"),
+    ("{'name': 'OneCycleLR', 'max_learning_rate': 0.2}", "one-cycle:end=1e-10", ""),
+    ("{'name': 'OneCycleLR', 'max_learning_rate': 0.2, 'end_learning_rate': 0.1, 'three_phase': True, "
+     "'anneal_strategy': 'linear'}", "one-cycle:lines,end=0.1,three-phases", ""),
+    ("{'name': 'CosineFixmatch', 'learning_rate': 0.1, 'num_warmup_steps': 500}",
+     "cosine-fixmatch:warmup-steps=500", ""),
+])
+def test_schedules_of_a_file(schedule, words, notice):
+    values, notices = shown("train", "-c", FILE, "-o", f"Optimizer.lr={schedule}")
+    assert values["schedule"][0] == words
     assert notice in notices and notices.count("\n") == (2 if notice else 1)
 
 

@@ -3,6 +3,7 @@
 .pdstates ends with the bytes of one that never stopped, also where PaddlePaddle itself has loaded
 the files into its optimizer and saved them again.  The latter with the Python of tools/peers (or
 HRNET_PADDLE_PYTHON), else skipped."""
+import csv
 import os
 import pathlib
 import pickle
@@ -19,7 +20,8 @@ PADDLE = os.environ.get("HRNET_PADDLE_PYTHON", HERE.parents[2] / "build/peers/bi
 FLAGS = {"momentum": ["--warmup", "0.5"],
          "adamw": ["--optimizer", "adamw", "--lr", "0.001", "--ema", "0.9"],
          "rmsprop": ["--optimizer", "rmsprop:momentum=0.9", "--lr", "1e-4", "--schedule",
-                     "step:every=1,by-epoch"]}
+                     "step:every=1,by-epoch"],
+         "plateau": ["--schedule", "plateau:factor=0.5,patience=0,by-epoch"]}
 SUFFIXES = (".pdparams", ".pdopt", ".pdstates")
 
 
@@ -70,7 +72,11 @@ def test_states_are_plain_python(runs):
     assert states["epoch"] == 1 and 0.0 <= states["metric"] <= 1.0
     optimizer, = pickle.loads((folder / "first" / "latest.pdopt").read_bytes())
     rate = optimizer.pop("LR_Scheduler")
-    assert rate["last_epoch"] == (1 if name == "rmsprop" else 5)
+    assert rate["last_epoch"] == (1 if name in ("rmsprop", "plateau") else 5)
+    if name == "plateau":
+        assert list(rate) == ["cooldown_counter", "best", "num_bad_epochs", "last_epoch", "last_lr"]
+        assert rate["best"] == states["metric"] and rate["last_lr"] == 0.02
+        assert rate["num_bad_epochs"] == rate["cooldown_counter"] == 0
     assert ("LinearWarmup_LR" in rate) == (name == "momentum")
     assert all(key == value[0] for key, value in optimizer.items())
 
@@ -88,6 +94,35 @@ def test_paddle_goes_on_and_so_do_we(runs, data, tmp_path):
     goes_on(data, folder, name, tmp_path / "latest", stdout, tmp_path / "run")
 
 
+PLATEAU = """
+import sys
+from paddle.optimizer.lr import ReduceOnPlateau
+rate = ReduceOnPlateau(0.02, mode="max", factor=0.5, patience=0)
+for metric in sys.argv[1:]:
+    print(repr(rate.last_lr))
+    rate.step(float(metric))
+"""
+
+
+def test_a_plateau_is_paddles(data, tmp_path):
+    """The rate of each epoch, as PaddlePaddle has it from the accuracies before."""
+    if not pathlib.Path(PADDLE).exists():
+        pytest.skip("no PaddlePaddle: run tools/peers")
+    out = tmp_path / "run"
+    result = run("train", data / "train", "--val", data / "val", "-o", out, "-e", "6", "--paddle",
+                 *COMMON, *FLAGS["plateau"])
+    assert result.returncode == 0, result.stderr
+    with open(out / "epochs.csv") as file:
+        table = list(csv.DictReader(file))
+    told = subprocess.run([PADDLE, "-c", PLATEAU, *[row["top1"] for row in table]],
+                          capture_output=True, text=True)
+    if "No module named 'paddle'" in told.stderr:
+        pytest.skip("that Python has no PaddlePaddle")
+    assert [float(row["rate"]) for row in table] == pytest.approx(
+        [float(line) for line in told.stdout.split()], rel=1e-8)
+    assert len({row["rate"] for row in table}) > 1, "the rate never fell"
+
+
 def test_what_is_refused(runs, data, tmp_path):
     name, folder, _ = runs
     if name != "momentum":
@@ -103,5 +138,5 @@ def test_what_is_refused(runs, data, tmp_path):
         file.truncate(100000)
     result = run(*command(data, tmp_path / "c", name), "--checkpoint", tmp_path / "cut")
     assert result.returncode == 3 and "cut.pdopt" in result.stderr, result.stderr
-    result = run(*command(data, tmp_path / "d", name), "--schedule", "plateau")
-    assert result.returncode == 3 and "waits for a metric" in result.stderr, result.stderr
+    result = run(*command(data, tmp_path / "d", name), "--schedule", "plateau", "--checkpoint", first)
+    assert result.returncode == 3 and "does not wait for a metric" in result.stderr, result.stderr

@@ -34,3 +34,9 @@ for name, optimizer in optimizers.items():
     paddle.save([optimizer.state_dict()], f"{name}.pdopt")
 paddle.save(net.state_dict(), "net.pdparams")
 paddle.save({"metric": 0.8125, "epoch": 3}, "net.pdstates")
+plateau = paddle.optimizer.lr.ReduceOnPlateau(0.1, mode="max", factor=0.5, patience=0, cooldown=2)
+optimizer = paddle.optimizer.SGD(plateau, parameters=net.parameters())
+paddle.save([optimizer.state_dict()], "plateau_fresh.pdopt")
+for metric in 0.5, 0.625, 0.375, 0.75:
+    plateau.step(metric)
+paddle.save([optimizer.state_dict()], "plateau.pdopt")
