@@ -25,6 +25,8 @@ static void done(struct hr_request *request)
     pthread_cond_broadcast(&r->changed);
     while (r->holds && !r->let_go)
         pthread_cond_wait(&r->changed, &r->mutex);
+    r->gone = true;
+    pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->mutex);
 }
 
@@ -102,5 +104,7 @@ void small_hold_end(struct small_request *r)
     pthread_mutex_lock(&r->mutex);
     r->let_go = true;
     pthread_cond_broadcast(&r->changed);
+    while (!r->gone)
+        pthread_cond_wait(&r->changed, &r->mutex);
     pthread_mutex_unlock(&r->mutex);
 }

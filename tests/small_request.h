@@ -16,7 +16,7 @@ struct small_request {
     float logits[SMALL_ITEMS][SMALL_CLASSES];
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool done, holds, let_go;
+    bool done, holds, let_go, gone;
     unsigned done_order; /* 1 for the first that was done since small_order_begin(), ... */
 };
 
