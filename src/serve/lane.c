@@ -6,9 +6,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
-
-#define MOST_MEASURED 16   /* larger batches gain nothing on a CPU and only make answers wait */
-#define WORTH         1.02 /* a batch twice as large must be so much faster a picture */
+#include "serve/batch_choice.h"
 
 static size_t input_floats(const struct hr_lane *lane)
 {
@@ -31,22 +29,20 @@ static unsigned threads_of(const struct hr_lane_options *options)
     return options->session.threads ? options->session.threads : share ? share : 1;
 }
 
-enum hr_status hr_lane_plan(struct hr_lane *lane, const struct hr_lane_options *options,
-                            unsigned worker)
+static enum hr_status plan_worker(struct hr_lane_worker *w, const struct hr_lane *lane,
+                                  const struct hr_lane_options *options, size_t batch)
 {
-    struct hr_lane_worker *w = &lane->of[worker], made = { 0 };
+    struct hr_lane_worker made = { 0 };
     struct hrnet_session_options session = options->session;
-    if (w->session)
-        return HR_OK;
-    session.batch = lane->batch;
+    session.batch = batch;
     session.height = lane->height;
     session.width = lane->width;
     session.threads = threads_of(options);
     enum hr_status status =
         (enum hr_status)hrnet_session_create(&made.session, lane->model, &session);
     if (status == HR_OK) {
-        made.x = hr_mem_alloc(lane->batch, input_floats(lane) * sizeof *made.x);
-        made.logits = hr_mem_alloc(lane->batch, (size_t)lane->classes * sizeof *made.logits);
+        made.x = hr_mem_alloc(batch, input_floats(lane) * sizeof *made.x);
+        made.logits = hr_mem_alloc(batch, (size_t)lane->classes * sizeof *made.logits);
         if (!made.x || !made.logits)
             status = HR_E_MEMORY;
     }
@@ -56,6 +52,13 @@ enum hr_status hr_lane_plan(struct hr_lane *lane, const struct hr_lane_options *
     }
     drop_worker(&made);
     return status;
+}
+
+enum hr_status hr_lane_plan(struct hr_lane *lane, const struct hr_lane_options *options,
+                            unsigned worker)
+{
+    struct hr_lane_worker *w = &lane->of[worker];
+    return w->session ? HR_OK : plan_worker(w, lane, options, lane->batch);
 }
 
 /* ---- Times ---- */
@@ -78,7 +81,7 @@ static uint64_t expect_batch(const struct hr_lane *lane, size_t n)
             const uint64_t ns =
                 atomic_load_explicit(&lane->batch_ns[near[i]], memory_order_relaxed);
             if (ns)
-                return ns / near[i] * n;
+                return ns * n / near[i];
         }
     }
     return 0;
@@ -90,55 +93,70 @@ uint64_t hr_lane_expect_ns(const struct hr_lane *lane, size_t n)
     return full * expect_batch(lane, lane->batch) + (rest ? expect_batch(lane, rest) : 0);
 }
 
-/* The least of a few runs, after one that touches all memory. */
-static uint64_t time_batch(struct hr_lane *lane)
+/* Workers of every size that may be chosen, for as long as they are measured. */
+struct candidates {
+    struct hr_lane_worker of[HR_BATCH_SIZES]; /* of batches of 1, 2, 4, ... */
+};
+
+static uint64_t time_batch(void *context, size_t n)
 {
-    struct hr_lane_worker *w = &lane->of[0];
-    uint64_t least = UINT64_MAX;
-    for (int run = 0; run < 3; run++) {
-        const uint64_t start = hr_os_now_ns();
-        (void)!hrnet_session_run(w->session, w->x, lane->batch, w->logits);
-        const uint64_t ns = hr_os_now_ns() - start;
-        if (run > 0 && ns < least)
-            least = ns;
-    }
-    return least ? least : 1;
+    struct candidates *c = context;
+    const struct hr_lane_worker *w = c->of;
+    for (size_t batch = 1; batch < n; batch *= 2)
+        w++;
+    const uint64_t start = hr_os_now_ns();
+    (void)!hrnet_session_run(w->session, w->x, n, w->logits);
+    return hr_os_now_ns() - start;
 }
 
-static enum hr_status time_size(struct hr_lane *lane, const struct hr_lane_options *options,
-                                size_t batch)
+static enum hr_status measure(struct hr_batch_times *times, struct candidates *c,
+                              const struct hr_lane *lane, const struct hr_lane_options *options)
 {
-    drop_worker(&lane->of[0]);
-    lane->batch = batch;
-    HR_TRY(hr_lane_plan(lane, options, 0));
-    hr_lane_learn(lane, batch, time_batch(lane));
+    const uint64_t budget_ns = (uint64_t)(1e9 * options->budget_seconds);
+    HR_TRY(plan_worker(&c->of[0], lane, options, 1));
+    hr_batch_times_measure(times, 1, time_batch, c);
+    const size_t most = hr_batch_most(times->least_ns[0], budget_ns);
+    for (size_t i = 1; (size_t)1 << i <= most; i++)
+        HR_TRY(plan_worker(&c->of[i], lane, options, (size_t)1 << i));
+    if (most > 1)
+        hr_batch_times_measure(times, most, time_batch, c);
     return HR_OK;
 }
 
-/* Doubles the batch as long as a picture gets cheaper and the batch keeps within the budget. */
+/* Measures, chooses, and keeps the first worker of the size that is chosen. */
 static enum hr_status choose_batch(struct hr_lane *lane, const struct hr_lane_options *options)
 {
-    size_t best = 1;
-    HR_TRY(time_size(lane, options, 1));
-    for (size_t batch = 2; batch <= MOST_MEASURED; batch *= 2) {
-        const double one = (double)lane->batch_ns[best] / (double)best;
-        if (2 * 1e-9 * (double)lane->batch_ns[batch / 2] > options->budget_seconds)
-            break;
-        HR_TRY(time_size(lane, options, batch));
-        if (1e-9 * (double)lane->batch_ns[batch] > options->budget_seconds)
-            break;
-        if (one > WORTH * (double)lane->batch_ns[batch] / (double)batch)
-            best = batch;
-        else if (batch >= 4 * best)
-            break;
+    struct hr_batch_times times;
+    struct candidates c = { 0 };
+    const enum hr_status status = measure(&times, &c, lane, options);
+    if (status == HR_OK) {
+        lane->batch = hr_batch_best(&times, (uint64_t)(1e9 * options->budget_seconds));
+        for (size_t i = 0; i < times.count && (size_t)1 << i <= lane->batch; i++)
+            hr_lane_learn(lane, (size_t)1 << i, times.least_ns[i]);
     }
-    if (lane->batch != best) {
-        drop_worker(&lane->of[0]);
-        lane->batch = best;
+    for (size_t i = 0; i < HR_BATCH_SIZES; i++) {
+        if (status == HR_OK && (size_t)1 << i == lane->batch) {
+            lane->of[0] = c.of[i];
+            c.of[i] = (struct hr_lane_worker){ 0 };
+        }
+        drop_worker(&c.of[i]);
     }
-    for (size_t i = best + 1; i <= HR_MOST_BATCH; i++)
-        lane->batch_ns[i] = 0;
-    return hr_lane_plan(lane, options, 0);
+    return status;
+}
+
+/* The batch that the options tell, and how long a full one takes. */
+static enum hr_status take_batch(struct hr_lane *lane, const struct hr_lane_options *options)
+{
+    const struct hr_lane_worker *w = &lane->of[0];
+    lane->batch = options->batch;
+    HR_TRY(hr_lane_plan(lane, options, 0));
+    for (int run = 0; run < 2; run++) { /* the first touches all memory */
+        const uint64_t start = hr_os_now_ns();
+        HR_TRY((enum hr_status)hrnet_session_run(w->session, w->x, lane->batch, w->logits));
+        if (run > 0)
+            hr_lane_learn(lane, lane->batch, hr_os_now_ns() - start);
+    }
+    return HR_OK;
 }
 
 /* Waiting for company pays what a full batch saves on a picture; a quarter of that is spent. */
@@ -194,7 +212,7 @@ enum hr_status hr_lane_create_planned(struct hr_lane **out, hrnet_model *model,
     HR_TRY(make(&lane, model, info.classes, recipe->crop_height, recipe->crop_width,
                 options->workers));
     enum hr_status status =
-        options->batch ? time_size(lane, options, options->batch) : choose_batch(lane, options);
+        options->batch ? take_batch(lane, options) : choose_batch(lane, options);
     for (unsigned i = 1; i < options->workers && status == HR_OK; i++)
         status = hr_lane_plan(lane, options, i);
     if (status == HR_OK)
