@@ -280,8 +280,10 @@ static int run_training(const struct hrnet_train_options *o, const struct hr_arg
         fprintf(stderr, "hrnet: %llu steps were left out because the gradient overflowed\n",
                 (unsigned long long)run.last.skipped);
     if (run.last.bad > 0)
-        fprintf(stderr, "hrnet: %llu of %llu pictures were bad and left out\n",
-                (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures);
+        fprintf(stderr,
+                "hrnet: %llu of %llu pictures were bad and left out: %s/bad_pictures.csv names "
+                "them\n",
+                (unsigned long long)run.last.bad, (unsigned long long)run.last.pictures, o->folder);
     if (status != HRNET_OK && !first && *hrnet_last_error() == '\0')
         return hrnet_status_exit_code(status); /* the first process says why */
     return status == HRNET_OK ? 0 : hr_report((int)status);

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of the table of bad pictures: a longer one would make the file's head too long for readers. */
+#define MOST_BAD_BYTES ((size_t)16 << 20)
+
 enum hr_status hr_checkpoint_model(struct hr_model **out, const struct hr_tape *tape,
                                    const float *params, const struct hr_model_options *of)
 {
@@ -94,6 +97,9 @@ static enum hr_status fill(struct hr_store *store, const struct hr_checkpoint *c
     HR_TRY(add_number(store, "steps", &steps));
     if (c->ranks > 1)
         HR_TRY(add_number(store, "ranks", &c->ranks));
+    if (v->bad && v->bad->size > 0 && v->bad->size <= MOST_BAD_BYTES &&
+        hr_utf8_valid(hr_text_str(v->bad), v->bad->size)) /* names of files may be any bytes */
+        HR_TRY(hr_store_set_meta(store, "bad_pictures", hr_text_str(v->bad)));
     return hr_store_set_meta(store, "run", what);
 }
 
@@ -158,7 +164,9 @@ static enum hr_status take(struct hr_checkpoint *c, const struct hr_store *store
         HR_TRY(take_vector(store, hr_optim_slot_name(v->optim, i), path, v->tape,
                            hr_optim_slot(v->optim, i)));
     hr_optim_set_steps(v->optim, steps);
-    return HR_OK;
+    if (v->bad && hr_store_meta(store, "bad_pictures"))
+        hr_text_add(v->bad, hr_store_meta(store, "bad_pictures"));
+    return v->bad ? v->bad->status : HR_OK;
 }
 
 enum hr_status hr_checkpoint_load(struct hr_checkpoint *c, const char *path, const char *what,

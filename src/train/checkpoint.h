@@ -32,6 +32,7 @@ struct hr_checkpoint_vectors {
     const struct hr_tape *tape;
     float *params, *average; /* flat; average NULL where there is none */
     struct hr_optim *optim;  /* its slots and its steps */
+    struct hr_text *bad;     /* hr_bad_print's; NULL: none.  Filled where a file has one */
 };
 /* Written, synced, renamed.  what: the run's settings, which must be the same to go on. */
 enum hr_status hr_checkpoint_save(const struct hr_checkpoint *c, const char *path, const char *what,

@@ -35,9 +35,9 @@ struct hr_loader {
     struct hr_loader_options options;
     size_t *order;
     size_t sample_floats, batches;
-    size_t count; /* samples of an epoch that are made here */
-    bool soft;    /* there are targets */
-    bool *known;  /* [pictures]: is bad, and was told; the caller's */
+    size_t count;  /* samples of an epoch that are made here */
+    bool soft;     /* there are targets */
+    size_t *known; /* [pictures]: is bad, and was told: its name's place + 1; the caller's */
     struct hr_loader_counts counts;
     enum hr_status started_well; /* the epoch has an order */
     struct slot slots[RING];
@@ -256,6 +256,7 @@ void hr_loader_destroy(struct hr_loader *l)
         hr_mem_free(l->slots[i].made);
     }
     hr_names_fini(&l->counts.names);
+    hr_mem_free(l->counts.met);
     hr_mem_free(l->known);
     hr_mem_free(l->threads);
     hr_mem_free(l->order);
@@ -300,18 +301,32 @@ static bool is_bad_picture(enum hr_status status)
     return status != HR_E_MEMORY && status != HR_E_INTERNAL;
 }
 
+static enum hr_status meet(struct hr_loader *l, size_t picture)
+{
+    struct hr_loader_counts *const c = &l->counts;
+    HR_TRY(hr_mem_grow((void **)&c->met, &c->met_capacity, c->met_count + 1, sizeof *c->met));
+    c->met[c->met_count++] = (struct hr_loader_met){ picture, l->known[picture] - 1 };
+    return HR_OK;
+}
+
 /* Names each bad picture of a batch the first time it is met. */
 static enum hr_status tell_bad(struct hr_loader *l, const struct slot *slot, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct made *made = &slot->made[i];
-        if (made->status == HR_OK || l->known[made->index])
+        const bool is_known = l->known[made->index] > 0;
+        if (made->status == HR_OK)
             continue;
-        if (!is_bad_picture(made->status) || l->options.most_bad == 0)
+        if (!is_known && (!is_bad_picture(made->status) || l->options.most_bad == 0))
             return hr_fail(is_bad_picture(made->status) ? HR_E_IO : made->status, "%s",
                            made->message);
-        l->known[made->index] = true;
-        HR_TRY(hr_names_add(&l->counts.names, made->message));
+        if (!is_known) {
+            HR_TRY(hr_names_add(&l->counts.names, made->message));
+            l->known[made->index] = l->counts.names.count;
+        }
+        HR_TRY(meet(l, made->index));
+        if (is_known)
+            continue;
         if (++l->counts.bad > l->options.most_bad)
             return hr_fail(HR_E_IO, "%zu pictures are bad, and at most %zu may be: %s",
                            l->counts.bad, l->options.most_bad, made->message);

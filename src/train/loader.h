@@ -33,10 +33,17 @@ struct hr_batch {
     const size_t *index;   /* which pictures of the set they are */
 };
 
-struct hr_loader_counts {  /* so far */
-    size_t bad;            /* pictures that cannot be used; each counts once */
-    size_t left_out;       /* pictures of batches that were too small, in this epoch */
-    struct hr_names names; /* why, one message a bad picture; the loader's */
+/* A bad picture of a batch that was taken: which, and why, as a place in the names. */
+struct hr_loader_met {
+    size_t picture, name;
+};
+
+struct hr_loader_counts {      /* so far; lists are the loader's */
+    size_t bad;                /* pictures that cannot be used; each counts once */
+    size_t left_out;           /* pictures of batches that were too small, in this epoch */
+    struct hr_names names;     /* why, one message a bad picture */
+    struct hr_loader_met *met; /* each time that one was met, in order */
+    size_t met_count, met_capacity;
 };
 
 struct hr_loader; /* one caller */

@@ -110,58 +110,76 @@ enum hr_status hr_ranks_stop(struct hr_reduce *reduce, bool *stop)
 /* ---- Bad pictures ---- */
 
 struct bad_record {
-    uint64_t more; /* messages that this rank has not told yet */
-    char message[504];
+    uint64_t more; /* that this rank has not told yet, with this one */
+    uint64_t picture, times;
+    char message[488];
 };
 
-static bool is_known(const struct hr_names *names, const char *message)
+static enum hr_status take_bad(struct bad_record *record, size_t rank, struct hr_bad_list *list)
 {
-    for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], message) == 0)
-            return true;
-    return false;
+    bool is_new;
+    record->message[sizeof record->message - 1] = '\0';
+    HR_TRY(hr_bad_add(list, (size_t)record->picture, record->message, record->times, &is_new));
+    if (is_new && rank == 0)
+        hr_log(HR_LOG_WARNING, "%s: left out", record->message);
+    return HR_OK;
 }
 
-static enum hr_status take_bad(struct bad_record *records, size_t ranks, size_t rank,
-                               struct hr_names *all)
+static struct bad_record next_bad(struct hr_ranks_bad *bad, const struct hr_loader_counts *counts)
 {
-    for (size_t i = 0; i < ranks; i++) {
-        records[i].message[sizeof records[i].message - 1] = '\0';
-        if (records[i].more == 0 || is_known(all, records[i].message))
-            continue;
-        HR_TRY(hr_names_add(all, records[i].message));
-        if (rank == 0)
-            hr_log(HR_LOG_WARNING, "%s: left out", records[i].message);
+    struct bad_record record = { .more = counts->met_count - bad->told, .times = 1 };
+    if (record.more > 0) {
+        const struct hr_loader_met *const met = &counts->met[bad->told++];
+        record.picture = met->picture;
+        snprintf(record.message, sizeof record.message, "%s", counts->names.items[met->name]);
     }
-    return HR_OK;
+    return record;
 }
 
 enum hr_status hr_ranks_tell_bad(struct hr_reduce *reduce, struct hr_ranks_bad *bad,
                                  const struct hr_loader *loader, size_t most)
 {
-    const struct hr_names *const names = &hr_loader_counts(loader)->names;
     const size_t ranks = hr_reduce_ranks(reduce);
-    bool more = reduce != NULL;
+    struct hr_bad_list *const list = &bad->list;
+    bool more = true;
     struct bad_record *const records = hr_mem_alloc(ranks, sizeof *records);
     enum hr_status status = records ? HR_OK : HR_E_MEMORY;
-    while (status == HR_OK && more) { /* one message of each rank at a time: they are rare */
-        struct bad_record mine = { .more = names->count - bad->told };
-        if (mine.more > 0)
-            snprintf(mine.message, sizeof mine.message, "%s", names->items[bad->told++]);
+    while (status == HR_OK && more) { /* one of each rank at a time: they are rare */
+        const struct bad_record mine = next_bad(bad, hr_loader_counts(loader));
         status = hr_reduce_share(reduce, &mine, records, sizeof mine);
         more = false;
-        for (size_t i = 0; i < ranks; i++)
+        for (size_t i = 0; status == HR_OK && i < ranks; i++) {
             more |= records[i].more > 1;
-        if (status == HR_OK)
-            status = take_bad(records, ranks, hr_reduce_rank(reduce), &bad->names);
+            if (records[i].more > 0)
+                status = take_bad(&records[i], hr_reduce_rank(reduce), list);
+        }
     }
     hr_mem_free(records);
     HR_TRY(status);
-    if (bad->names.count <= most)
+    if (list->count <= most)
         return HR_OK;
     return hr_reduce_agree(reduce,
                            hr_fail(HR_E_IO, "%zu pictures are bad, and at most %zu may be: %s",
-                                   bad->names.count, most, bad->names.items[bad->names.count - 1]));
+                                   list->count, most, list->items[list->count - 1].reason));
+}
+
+enum hr_status hr_ranks_give_bad(struct hr_reduce *reduce, struct hr_bad_list *list)
+{
+    uint64_t count = list->count;
+    HR_TRY(hr_reduce_tell(reduce, &count, sizeof count));
+    for (size_t i = 0; i < count; i++) {
+        struct bad_record record = { 0 };
+        bool is_new;
+        if (i < list->count) {
+            record.picture = list->items[i].picture;
+            record.times = list->items[i].times;
+            snprintf(record.message, sizeof record.message, "%s", list->items[i].reason);
+        }
+        HR_TRY(hr_reduce_tell(reduce, &record, sizeof record));
+        if (i == list->count)
+            HR_TRY(hr_bad_add(list, (size_t)record.picture, record.message, record.times, &is_new));
+    }
+    return HR_OK;
 }
 
 /* ---- Evaluation ---- */

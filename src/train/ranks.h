@@ -6,6 +6,7 @@
 #define HR_TRAIN_RANKS_H
 
 #include "session/session.h"
+#include "train/bad.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/reduce.h"
@@ -29,14 +30,17 @@ enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *see
 /* Does any rank want to stop? */
 enum hr_status hr_ranks_stop(struct hr_reduce *reduce, bool *stop) HR_WARN_UNUSED;
 
-/* The bad pictures that the loaders of all ranks have met. */
+/* The bad pictures that the loaders of all ranks have met, or that of the process alone. */
 struct hr_ranks_bad {
-    size_t told;           /* of this rank's loader */
-    struct hr_names names; /* of all, on all ranks the same; owned */
+    size_t told;             /* of what this rank's loader met */
+    struct hr_bad_list list; /* of all, on all ranks the same; owned */
 };
-/* Names those that are new, each once.  Fails on all ranks where there are more than `most`. */
+/* Adds what is new, and names each picture once.  Fails on all ranks where there are more than
+ * `most`. */
 enum hr_status hr_ranks_tell_bad(struct hr_reduce *reduce, struct hr_ranks_bad *bad,
                                  const struct hr_loader *loader, size_t most) HR_WARN_UNUSED;
+/* Rank 0's list to all; theirs are empty. */
+enum hr_status hr_ranks_give_bad(struct hr_reduce *reduce, struct hr_bad_list *list) HR_WARN_UNUSED;
 
 /* hr_evaluation_run over shares: on all ranks the numbers of one process whose batch has `batch`
  * pictures for each of them.  set: the loader's. */

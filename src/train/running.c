@@ -268,7 +268,7 @@ enum hr_status hr_running_path(char **out, const struct hr_running *r, const cha
 
 struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r)
 {
-    return (struct hr_checkpoint_vectors){ r->tape, r->params, r->average, r->optim };
+    return (struct hr_checkpoint_vectors){ r->tape, r->params, r->average, r->optim, NULL };
 }
 
 size_t hr_running_state_bytes(const struct hr_running *r)
@@ -277,6 +277,26 @@ size_t hr_running_state_bytes(const struct hr_running *r)
                            (r->gradient.sum != NULL) + (r->reduce != NULL);
     return vectors * hr_tape_floats(r->tape) * sizeof(float) +
            (r->distill ? hr_distill_bytes(r->distill) : 0);
+}
+
+struct hr_running_bad hr_running_bad_sets(struct hr_running *r)
+{
+    return (struct hr_running_bad){ { { "training", &r->train, &r->bad.list },
+                                      { "validation", &r->validation, &r->bad_validation.list } } };
+}
+
+/* From the folder's checkpoint. */
+static enum hr_status go_on(struct hr_running *r)
+{
+    const struct hr_running_bad bad = hr_running_bad_sets(r);
+    struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
+    struct hr_text table = { 0 };
+    vectors.bad = &table;
+    enum hr_status status = hr_checkpoint_load(&r->at, r->state, hr_text_str(&r->what), &vectors);
+    if (status == HR_OK)
+        status = hr_bad_parse(hr_text_str(&table), bad.sets, HR_COUNT(bad.sets));
+    hr_text_fini(&table);
+    return status;
 }
 
 static enum hr_status resume_or_start(struct hr_running *r)
@@ -298,7 +318,7 @@ static enum hr_status resume_or_start(struct hr_running *r)
                        "%s holds a training run: go on with it (resume), or name "
                        "another folder",
                        o->folder);
-    HR_TRY(hr_checkpoint_load(&r->at, r->state, hr_text_str(&r->what), &vectors));
+    HR_TRY(go_on(r));
     if (r->at.ranks != r->ranks)
         hr_log(HR_LOG_INFO,
                "the run so far was of %llu processes, now there are %zu: as many pictures a step, "
@@ -318,7 +338,11 @@ static enum hr_status begin_state(struct hr_running *r)
         status = resume_or_start(r);
     r->at.ranks = r->ranks;
     HR_TRY(hr_reduce_agree(r->reduce, status));
-    return r->reduce ? hr_ranks_tell_state(r->reduce, &r->at, &vectors) : HR_OK;
+    if (!r->reduce)
+        return HR_OK;
+    HR_TRY(hr_ranks_tell_state(r->reduce, &r->at, &vectors));
+    HR_TRY(hr_ranks_give_bad(r->reduce, &r->bad.list));
+    return hr_ranks_give_bad(r->reduce, &r->bad_validation.list);
 }
 
 /* All but the state. */
@@ -360,8 +384,8 @@ enum hr_status hr_running_start(struct hr_running *r, const struct hr_train_opti
 void hr_running_end(struct hr_running *r, bool together)
 {
     hr_reduce_destroy(r->reduce, together);
-    hr_names_fini(&r->bad.names);
-    hr_names_fini(&r->bad_validation.names);
+    hr_bad_fini(&r->bad.list);
+    hr_bad_fini(&r->bad_validation.list);
     hr_loader_destroy(r->loader);
     hr_loader_destroy(r->validator);
     hr_optim_destroy(r->optim);

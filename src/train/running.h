@@ -53,12 +53,17 @@ void hr_running_end(struct hr_running *r, bool together); /* together: hr_reduce
 enum hr_status hr_running_open_data(struct hr_running *r) HR_WARN_UNUSED;
 enum hr_status hr_running_make_loaders(struct hr_running *r) HR_WARN_UNUSED;
 
-/* What a checkpoint holds beside r->at. */
+/* What a checkpoint holds beside r->at, but for the table of bad pictures. */
 struct hr_checkpoint_vectors hr_running_vectors(const struct hr_running *r);
 /* Of memory: weights, gradients, optimizer's states and a teacher. */
 size_t hr_running_state_bytes(const struct hr_running *r);
 /* Pictures a batch, of all ranks. */
 size_t hr_running_batch(const struct hr_running *r);
+/* The bad pictures of both data sets. */
+struct hr_running_bad {
+    struct hr_bad_set sets[2];
+};
+struct hr_running_bad hr_running_bad_sets(struct hr_running *r);
 /* "FOLDER/NAME", owned. */
 enum hr_status hr_running_path(char **out, const struct hr_running *r,
                                const char *name) HR_WARN_UNUSED;

@@ -185,8 +185,8 @@ enum hr_status hr_running_make_loaders(struct hr_running *r)
         .share = hr_reduce_rank(r->reduce),
         .shares = r->ranks,
         .least = r->least,
-        .quiet = r->reduce != NULL, /* hr_ranks_tell_bad names and counts them, of all ranks */
-        .most_bad = r->reduce && o->most_bad > 0 ? SIZE_MAX : o->most_bad,
+        .quiet = true, /* hr_ranks_tell_bad names and counts them, of all ranks */
+        .most_bad = o->most_bad > 0 ? SIZE_MAX : 0,
         .balanced = o->balanced,
         .threads = o->loader_threads ? o->loader_threads : hr_cpu_count(),
         .shuffle = !o->in_order,

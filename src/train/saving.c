@@ -9,7 +9,8 @@
 #include "base/os.h"
 #include "train/paddle_run.h"
 
-#define NAME 80
+#define NAME         80
+#define BAD_PICTURES "bad_pictures.csv"
 
 static enum hr_status save_model(const struct hr_running *r, const struct hr_model *model,
                                  const char *name)
@@ -24,10 +25,62 @@ static enum hr_status save_model(const struct hr_running *r, const struct hr_mod
     return status;
 }
 
-enum hr_status hr_saving_state(const struct hr_running *r)
+static enum hr_status write_text(const struct hr_running *r, const char *name, const char *text)
 {
-    const struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
-    return hr_checkpoint_save(&r->at, r->state, hr_text_str(&r->what), &vectors);
+    struct hr_replace file = { 0 };
+    char *path = NULL;
+    HR_TRY(hr_running_path(&path, r, name));
+    enum hr_status status = hr_replace_begin(&file, path);
+    if (status == HR_OK) {
+        (void)fputs(text, file.file); /* commit sees the stream's error */
+        status = hr_replace_commit(&file);
+    }
+    hr_mem_free(path);
+    return status;
+}
+
+enum hr_status hr_saving_bad(struct hr_running *r)
+{
+    const struct hr_running_bad bad = hr_running_bad_sets(r);
+    struct hr_text text = { 0 };
+    if (!r->bad.list.changed && !r->bad_validation.list.changed)
+        return HR_OK;
+    hr_bad_print(&text, bad.sets, HR_COUNT(bad.sets));
+    enum hr_status status = text.status;
+    if (status == HR_OK)
+        status = write_text(r, BAD_PICTURES, hr_text_str(&text));
+    if (status == HR_OK)
+        r->bad.list.changed = r->bad_validation.list.changed = false;
+    hr_text_fini(&text);
+    return status;
+}
+
+enum hr_status hr_saving_state(struct hr_running *r)
+{
+    const struct hr_running_bad bad = hr_running_bad_sets(r);
+    struct hr_checkpoint_vectors vectors = hr_running_vectors(r);
+    struct hr_text table = { 0 };
+    hr_bad_print(&table, bad.sets, HR_COUNT(bad.sets));
+    vectors.bad = &table;
+    enum hr_status status = table.status;
+    if (status == HR_OK)
+        status = hr_checkpoint_save(&r->at, r->state, hr_text_str(&r->what), &vectors);
+    hr_text_fini(&table);
+    return status;
+}
+
+enum hr_status hr_saving_start(struct hr_running *r)
+{
+    char *path = NULL;
+    if (hr_os_kind(r->state) == HR_OS_FILE) { /* written again: it may be of later steps */
+        r->bad.list.changed |= r->bad.list.count > 0;
+        r->bad_validation.list.changed |= r->bad_validation.list.count > 0;
+        return hr_saving_bad(r);
+    }
+    HR_TRY(hr_running_path(&path, r, BAD_PICTURES));
+    (void)unlink(path);
+    hr_mem_free(path);
+    return HR_OK;
 }
 
 static void epoch_name(char out[NAME], uint64_t epoch, const char *suffix)
@@ -116,8 +169,7 @@ static enum hr_status save_paddle(const struct hr_running *r, bool is_best)
     return HR_OK;
 }
 
-enum hr_status hr_saving_epoch(const struct hr_running *r, const struct hr_saved *saved,
-                               size_t count)
+enum hr_status hr_saving_epoch(struct hr_running *r, const struct hr_saved *saved, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         HR_TRY(save_model(r, saved[i].model, saved[i].latest));
@@ -126,6 +178,7 @@ enum hr_status hr_saving_epoch(const struct hr_running *r, const struct hr_saved
     }
     if (r->options->paddle)
         HR_TRY(save_paddle(r, saved[count - 1].is_best));
+    HR_TRY(hr_saving_bad(r));
     HR_TRY(hr_saving_state(r));
     return keep_epoch(r);
 }

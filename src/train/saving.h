@@ -14,9 +14,13 @@ struct hr_saved {
 /* Writes the models, then the state, then lets go of epochs that are no longer kept.  The state
  * comes behind the models: whatever happens before it is done again from the state before.  The
  * first model is the one that is kept by epoch. */
-enum hr_status hr_saving_epoch(const struct hr_running *r, const struct hr_saved *saved,
+enum hr_status hr_saving_epoch(struct hr_running *r, const struct hr_saved *saved,
                                size_t count) HR_WARN_UNUSED;
 /* Just the state: within an epoch. */
-enum hr_status hr_saving_state(const struct hr_running *r) HR_WARN_UNUSED;
+enum hr_status hr_saving_state(struct hr_running *r) HR_WARN_UNUSED;
+/* The table of bad pictures, where it has changed: a file for people, the state has its own. */
+enum hr_status hr_saving_bad(struct hr_running *r) HR_WARN_UNUSED;
+/* The folder as the state has it, before the first step. */
+enum hr_status hr_saving_start(struct hr_running *r) HR_WARN_UNUSED;
 
 #endif

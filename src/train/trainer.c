@@ -3,6 +3,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/launch.h"
 #include "base/os.h"
@@ -98,7 +99,7 @@ static enum hr_status next_batch(struct trainer *t, struct hr_batch *batch,
         status = hr_loader_next(r->loader, batch);
     const struct hr_loader_counts *const counts = hr_loader_counts(r->loader);
     *all = (struct hr_ranks_batch){ .pictures = batch->n, .left_out = counts->left_out };
-    all->bad = r->reduce ? counts->names.count - r->bad.told : 0;
+    all->bad = counts->met_count - r->bad.told;
     all->mass = batch->n > 0 ? hr_gradient_mass(&r->gradient, batch) : 0.0;
     HR_TRY(hr_ranks_batch(r->reduce, all, r->least, status));
     return all->bad > 0 ? hr_ranks_tell_bad(r->reduce, &r->bad, r->loader, r->options->most_bad)
@@ -208,11 +209,7 @@ static void complete(const struct trainer *t, struct hr_train_progress *p)
     p->arena_bytes = hr_tape_arena_bytes(r->tape);
     p->state_bytes = hr_running_state_bytes(r);
     p->pictures = r->train.paths.count;
-    p->bad = r->reduce ? r->bad.names.count : hr_loader_counts(r->loader)->bad;
-    if (r->reduce)
-        p->bad += r->bad_validation.names.count;
-    else
-        p->bad += r->validator ? hr_loader_counts(r->validator)->bad : 0;
+    p->bad = r->bad.list.count + r->bad_validation.list.count;
     p->left_out = t->left_out;
     p->classes = r->train.class_count;
     p->several = r->train.several != NULL;
@@ -246,9 +243,14 @@ static enum hr_status tell(const struct trainer *t, const struct hr_train_progre
 }
 
 /* The first rank writes; all learn whether it could. */
-static enum hr_status save_state(const struct trainer *t)
+static enum hr_status save_state(struct trainer *t)
 {
-    return hr_reduce_agree(t->r.reduce, is_first(t) ? hr_saving_state(&t->r) : HR_OK);
+    enum hr_status status = HR_OK;
+    if (is_first(t))
+        status = hr_saving_bad(&t->r);
+    if (is_first(t) && status == HR_OK)
+        status = hr_saving_state(&t->r);
+    return hr_reduce_agree(t->r.reduce, status);
 }
 
 static enum hr_status stopped(const struct trainer *t)
@@ -296,9 +298,8 @@ static enum hr_status evaluate(struct hr_running *r, struct hr_session *session,
 {
     const struct hr_ranks_evaluation what = { r->reduce, session, r->validator, &r->validation,
                                               r->options->batch };
-    if (!r->reduce)
-        return hr_evaluation_run(seen, session, r->validator, r->outputs, NULL, 0);
-    HR_TRY(hr_ranks_evaluate(seen, &what));
+    HR_TRY(r->reduce ? hr_ranks_evaluate(seen, &what)
+                     : hr_evaluation_run(seen, session, r->validator, r->outputs, NULL, 0));
     return hr_ranks_tell_bad(r->reduce, &r->bad_validation, r->validator, r->options->most_bad);
 }
 
@@ -395,7 +396,7 @@ static void watch_guessing(struct trainer *t, double loss)
 
 /* What ends an epoch, once it is judged: told first, for the state must not be ahead of the tables.
  */
-static enum hr_status write_epoch(const struct trainer *t, const struct hr_train_progress *p,
+static enum hr_status write_epoch(struct trainer *t, const struct hr_train_progress *p,
                                   const struct hr_saved *saved, size_t count)
 {
     const struct hr_checkpoint_vectors vectors = hr_running_vectors(&t->r);
@@ -501,6 +502,18 @@ static void say_times(const struct hr_running *r)
                (x.travel_seconds - x.waited_seconds) * 1e3);
 }
 
+/* A run that fails still names its bad pictures, which may be why.  Returns status. */
+static enum hr_status list_bad(struct trainer *t, enum hr_status status)
+{
+    char why[1024];
+    if (status == HR_OK || !is_first(t) || !t->r.state || status == HR_E_MEMORY)
+        return status;
+    snprintf(why, sizeof why, "%s", hr_last_message());
+    if (hr_saving_bad(&t->r) != HR_OK)
+        hr_log(HR_LOG_WARNING, "no list of bad pictures: %s", hr_last_message());
+    return hr_fail(status, "%s", why);
+}
+
 static enum hr_status start(struct trainer *t, bool *at_once)
 {
     struct hr_running *const r = &t->r;
@@ -510,6 +523,7 @@ static enum hr_status start(struct trainer *t, bool *at_once)
     if (*at_once || !is_first(t))
         return HR_OK;
     say_what(r);
+    HR_TRY(hr_saving_start(r));
     return hr_journal_open(&t->journal, r->options->folder, r->options->events, &place);
 }
 
@@ -536,7 +550,7 @@ enum hr_status hr_train(const struct hr_train_options *options, hr_train_observe
         say_times(&t.r);
         say_why(&t.r, at_once);
     }
-    status = hr_rescue_lost(&t.rescue, status);
+    status = list_bad(&t, hr_rescue_lost(&t.rescue, status));
     if (!is_first(&t) && hr_reduce_agreed(t.r.reduce)) /* the first one says it */
         status = hr_fail(status, "%s", "");
     hr_rescue_stop(&t.rescue);

@@ -277,6 +277,10 @@ def test_what_is_wrong_is_said_once(data, tmp_path):
     (bad / "train" / "top" / "0.ppm").write_bytes(b"P6 48 40 255\nshort")
     result = train(2, bad, tmp_path / "b", "-b", "3", epochs=3)
     assert result.stderr.count("0.ppm") == 1 and "1 of 12 pictures were bad" in result.stderr
+    listed = (tmp_path / "b" / "bad_pictures.csv").read_text().splitlines()
+    assert len(listed) == 2 and listed[1].endswith(",3,training")  # once an epoch, by either
+    again = train(2, bad, tmp_path / "b", "-b", "3", "--resume", epochs=3)
+    assert again.returncode == 0 and "0.ppm" not in again.stderr
     result = train(2, bad, tmp_path / "c", "-b", "3", "--max-bad", "0", code=4)
     assert "0.ppm" in result.stderr and "process " in result.stderr
     parts = command(2, "train", data / "train", "-o", tmp_path / "d", *COMMON, "-b", "4")
