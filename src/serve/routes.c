@@ -14,12 +14,14 @@ const struct hr_route *const hr_route_tables[] = { hr_oip_routes,
 
 #define MOST_SEGMENTS 8
 
-/* Splits "/a/b" at its slashes; the count, or MOST_SEGMENTS + 1 when there are more.  A trailing
- * slash is nothing. */
+/* Splits "/a/b" at its slashes; the count, or MOST_SEGMENTS + 1 when there are more or it does not
+ * begin with one.  A trailing slash is nothing. */
 static size_t split(char *path, char *segments[MOST_SEGMENTS])
 {
     size_t count = 0;
     char *at = path;
+    if (*at != '/')
+        return MOST_SEGMENTS + 1;
     while (*at == '/') {
         *at++ = '\0';
         if (!*at)
@@ -40,7 +42,7 @@ static bool matches(const char *pattern, char *const segments[], size_t count,
         const size_t length = *pattern == '/' ? strcspn(pattern + 1, "/") : 0;
         if (length == 0)
             return false;
-        if (length == 1 && pattern[1] == '*')
+        if (length == 1 && pattern[1] == '*' && *segments[i])
             captures[captured++] = segments[i];
         else if (strlen(segments[i]) != length || memcmp(segments[i], pattern + 1, length) != 0)
             return false;
