@@ -207,8 +207,9 @@ enum hr_status hr_npy_write(struct hr_buffer *out, const struct hr_tensor *t)
     return status;
 }
 
-static enum hr_status add_all(struct hr_zip_writer *zip, const struct hr_store *store)
+static enum hr_status add_all(struct hr_zip_writer *zip, const void *context)
 {
+    const struct hr_store *const store = context;
     enum hr_status status = HR_OK;
     for (size_t i = 0; i < hr_store_count(store) && status == HR_OK; i++) {
         struct hr_buffer file = { 0 };
@@ -227,15 +228,5 @@ static enum hr_status add_all(struct hr_zip_writer *zip, const struct hr_store *
 
 enum hr_status hr_npz_save(const struct hr_store *store, const char *path)
 {
-    struct hr_replace replace = { 0 };
-    HR_TRY(hr_replace_begin(&replace, path));
-    struct hr_zip_writer zip = { .file = replace.file };
-    enum hr_status status = add_all(&zip, store);
-    if (status == HR_OK)
-        status = hr_zip_finish(&zip);
-    if (status == HR_OK)
-        status = hr_replace_commit(&replace);
-    hr_buffer_fini(&zip.directory);
-    hr_replace_abort(&replace);
-    return status;
+    return hr_zip_save(path, add_all, store);
 }

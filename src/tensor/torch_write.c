@@ -106,8 +106,9 @@ static enum hr_status add_metadata(struct hr_zip_writer *zip, const struct hr_st
     return status;
 }
 
-static enum hr_status write_archive(struct hr_zip_writer *zip, const struct hr_store *store)
+static enum hr_status write_archive(struct hr_zip_writer *zip, const void *context)
 {
+    const struct hr_store *const store = context;
     struct hr_buffer pickle = { 0 };
     enum hr_status status = HR_OK;
     put_codes(&pickle, "\x80\x02"
@@ -133,15 +134,5 @@ static enum hr_status write_archive(struct hr_zip_writer *zip, const struct hr_s
 
 enum hr_status hr_torch_zip_write(const struct hr_store *store, const char *path)
 {
-    struct hr_replace replace = { 0 };
-    HR_TRY(hr_replace_begin(&replace, path));
-    struct hr_zip_writer zip = { .file = replace.file };
-    enum hr_status status = write_archive(&zip, store);
-    if (status == HR_OK)
-        status = hr_zip_finish(&zip);
-    if (status == HR_OK)
-        status = hr_replace_commit(&replace);
-    hr_buffer_fini(&zip.directory);
-    hr_replace_abort(&replace);
-    return status;
+    return hr_zip_save(path, write_archive, store);
 }

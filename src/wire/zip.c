@@ -8,6 +8,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/os.h"
+
 #define LOCAL_MAGIC     0x04034b50u
 #define CENTRAL_MAGIC   0x02014b50u
 #define END_MAGIC       0x06054b50u
@@ -303,5 +305,20 @@ enum hr_status hr_zip_finish(struct hr_zip_writer *w)
     if (status == HR_OK)
         put(w, d->data, d->size);
     hr_buffer_fini(d);
+    return status;
+}
+
+enum hr_status hr_zip_save(const char *path, hr_zip_fill_fn *fill, const void *context)
+{
+    struct hr_replace replace = { 0 };
+    HR_TRY(hr_replace_begin(&replace, path));
+    struct hr_zip_writer zip = { .file = replace.file };
+    enum hr_status status = fill(&zip, context);
+    if (status == HR_OK)
+        status = hr_zip_finish(&zip);
+    if (status == HR_OK)
+        status = hr_replace_commit(&replace);
+    hr_buffer_fini(&zip.directory);
+    hr_replace_abort(&replace);
     return status;
 }

@@ -44,4 +44,10 @@ enum hr_status hr_zip_add(struct hr_zip_writer *writer, const char *name, const 
                           size_t size, size_t align) HR_WARN_UNUSED;
 enum hr_status hr_zip_finish(struct hr_zip_writer *writer) HR_WARN_UNUSED;
 
+/* An archive of what `fill` adds takes the place of path's file once it is complete; on failure the
+ * old file stays. */
+typedef enum hr_status hr_zip_fill_fn(struct hr_zip_writer *writer, const void *context);
+enum hr_status hr_zip_save(const char *path, hr_zip_fill_fn *fill,
+                           const void *context) HR_WARN_UNUSED;
+
 #endif
