@@ -169,6 +169,15 @@ static enum hr_status save_paddle(const struct hr_running *r, bool is_best)
     return HR_OK;
 }
 
+enum hr_status hr_saving_within(struct hr_running *r, const struct hr_saved *saved, size_t count)
+{
+    HR_TRY(hr_saving_bad(r));
+    HR_TRY(hr_saving_state(r));
+    for (size_t i = 0; i < count; i++)
+        HR_TRY(save_model(r, saved[i].model, saved[i].latest));
+    return HR_OK;
+}
+
 enum hr_status hr_saving_epoch(struct hr_running *r, const struct hr_saved *saved, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -16,7 +16,10 @@ struct hr_saved {
  * first model is the one that is kept by epoch. */
 enum hr_status hr_saving_epoch(struct hr_running *r, const struct hr_saved *saved,
                                size_t count) HR_WARN_UNUSED;
-/* Just the state: within an epoch. */
+/* Within an epoch: the state, first, since whoever asked may not wait; then the latest models. */
+enum hr_status hr_saving_within(struct hr_running *r, const struct hr_saved *saved,
+                                size_t count) HR_WARN_UNUSED;
+/* Just the state: where ranks may be gone, and seconds count. */
 enum hr_status hr_saving_state(struct hr_running *r) HR_WARN_UNUSED;
 /* The table of bad pictures, where it has changed: a file for people, the state has its own. */
 enum hr_status hr_saving_bad(struct hr_running *r) HR_WARN_UNUSED;

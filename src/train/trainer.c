@@ -7,12 +7,11 @@
 
 #include "base/launch.h"
 #include "base/os.h"
-#include "session/session.h"
-#include "train/evaluate.h"
 #include "train/journal.h"
 #include "train/rescue.h"
 #include "train/running.h"
 #include "train/saving.h"
+#include "train/validation.h"
 #include "train/vector.h"
 
 #define GUESSING       0.99 /* of the loss of a guess: above it nothing is learned */
@@ -242,15 +241,31 @@ static enum hr_status tell(const struct trainer *t, const struct hr_train_progre
     return stop ? hr_reduce_agree(t->r.reduce, status) : HR_OK;
 }
 
-/* The first rank writes; all learn whether it could. */
-static enum hr_status save_state(struct trainer *t)
+/* Models of the parameters, and of their average where there is one. */
+static enum hr_status make_models(const struct hr_running *r, struct hr_model **model,
+                                  struct hr_model **average)
 {
-    enum hr_status status = HR_OK;
-    if (is_first(t))
-        status = hr_saving_bad(&t->r);
-    if (is_first(t) && status == HR_OK)
-        status = hr_saving_state(&t->r);
-    return hr_reduce_agree(t->r.reduce, status);
+    HR_TRY(hr_validation_model(model, r, r->params));
+    return r->average ? hr_validation_model(average, r, r->average) : HR_OK;
+}
+
+static enum hr_status write_within(struct hr_running *r)
+{
+    struct hr_model *model = NULL, *average = NULL;
+    enum hr_status status = make_models(r, &model, &average);
+    const struct hr_saved saved[] = { { .model = model, .latest = "latest" },
+                                      { .model = average, .latest = "average" } };
+    if (status == HR_OK)
+        status = hr_saving_within(r, saved, average ? 2 : 1);
+    hr_model_unref(model);
+    hr_model_unref(average);
+    return status;
+}
+
+/* Within an epoch the first rank writes; all learn whether it could. */
+static enum hr_status save_within(struct trainer *t)
+{
+    return hr_reduce_agree(t->r.reduce, is_first(t) ? write_within(&t->r) : HR_OK);
 }
 
 static enum hr_status stopped(const struct trainer *t)
@@ -284,84 +299,12 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
         bool goes_on;
         HR_TRY(tell(t, &p, true, &goes_on));
         if (!goes_on || (save > 0 && r->at.step % save == 0 && r->at.step < r->steps))
-            HR_TRY(save_state(t));
+            HR_TRY(save_within(t));
         if (!goes_on)
             return stopped(t);
     }
     if (t->tally.pictures == 0)
         return hr_fail(HR_E_FORMAT, "%s: no two pictures of a batch can be used", r->options->data);
-    return HR_OK;
-}
-
-static enum hr_status evaluate(struct hr_running *r, struct hr_session *session,
-                               struct hr_evaluation *seen)
-{
-    const struct hr_ranks_evaluation what = { r->reduce, session, r->validator, &r->validation,
-                                              r->options->batch };
-    HR_TRY(r->reduce ? hr_ranks_evaluate(seen, &what)
-                     : hr_evaluation_run(seen, session, r->validator, r->outputs, NULL, 0));
-    return hr_ranks_tell_bad(r->reduce, &r->bad_validation, r->validator, r->options->most_bad);
-}
-
-/* With the network as inference runs it: the same code, the same bits. */
-static enum hr_status validate(struct hr_running *r, struct hr_model *model,
-                               struct hr_evaluation *seen)
-{
-    const struct hr_session_options options = { .threads = r->options->threads,
-                                                .batch = r->options->batch,
-                                                .height = r->test.crop_height,
-                                                .width = r->test.crop_width,
-                                                .cpu_flags = r->options->cpu_flags };
-    struct hr_packs *packs = NULL;
-    struct hr_session *session = NULL;
-    *seen = (struct hr_evaluation){ .classes = (size_t)r->train.class_count,
-                                    .several = r->train.several != NULL };
-    enum hr_status status = seen->several ? hr_evaluation_init(seen, 0) : HR_OK;
-    if (status == HR_OK)
-        status = hr_packs_create(&packs, hr_model_weights(model));
-    if (status == HR_OK)
-        status = hr_session_create(&session, model, packs, &options);
-    status = hr_reduce_agree(r->reduce, status);
-    if (status == HR_OK)
-        status = evaluate(r, session, seen);
-    hr_session_destroy(session);
-    hr_packs_destroy(packs);
-    return status;
-}
-
-/* What chooses the best epoch: the share of right answers, or mean average precision. */
-static double metric_of(const struct hr_evaluation *e)
-{
-    return e->several ? e->map : (double)e->top1 / (double)e->pictures;
-}
-
-/* Is the network validated once the next epoch is done? */
-static bool validates(const struct hr_running *r)
-{
-    const struct hr_train_options *const o = r->options;
-    const uint64_t epoch = r->at.epoch + 1, every = o->eval_every ? o->eval_every : 1;
-    const bool due = epoch % every == 0 && epoch >= o->eval_from;
-    return r->validator && (due || epoch == o->epochs);
-}
-
-/* Makes a model of parameters and, where it is time, validates it.  best: of those before, moved.
- */
-static enum hr_status look_at(struct hr_running *r, const float *params, struct hr_model **model,
-                              struct hr_evaluation *seen, double *best, bool *is_best)
-{
-    const struct hr_model_options of = { .architecture = r->row->name,
-                                         .recipe = &r->test,
-                                         .labels = r->labels.count ? &r->labels : NULL,
-                                         .activation = r->train.several ? HR_ACTIVATION_SIGMOID
-                                                                        : HR_ACTIVATION_SOFTMAX,
-                                         .activation_set = true };
-    HR_TRY(hr_checkpoint_model(model, r->tape, params, &of));
-    if (!validates(r))
-        return HR_OK;
-    HR_TRY(validate(r, *model, seen));
-    const double metric = metric_of(seen);
-    *is_best = metric >= *best; /* the later of equals, as PaddleClas does */
-    *best = *is_best ? metric : *best;
     return HR_OK;
 }
 
@@ -419,13 +362,14 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
                                    .step = r->steps,
                                    .rate = rate,
                                    .epoch_end = true,
-                                   .validated = validates(r),
-                                   .averaged = r->average && validates(r) };
+                                   .validated = hr_validation_is_due(r),
+                                   .averaged = r->average && hr_validation_is_due(r) };
     const double best_before = fmax(r->at.best, r->at.best_average);
-    enum hr_status status = look_at(r, r->params, &model, &seen, &r->at.best, &p.best);
-    if (status == HR_OK && r->average)
-        status =
-            look_at(r, r->average, &average, &seen_average, &r->at.best_average, &p.average_best);
+    enum hr_status status = make_models(r, &model, &average);
+    if (status == HR_OK)
+        status = hr_validation_run(r, model, &seen, &r->at.best, &p.best);
+    if (status == HR_OK && average)
+        status = hr_validation_run(r, average, &seen_average, &r->at.best_average, &p.average_best);
     if (status == HR_OK) {
         p.validation_loss = seen.loss;
         p.top1 = (double)seen.top1 / (double)seen.pictures;

@@ -105,3 +105,29 @@ def test_only_validated_epochs_count_as_not_better(data, tmp_path):
     other = run("train", data / "train", "-o", tmp_path / "run", "-e", "50", *COMMON, *args,
                 "--eval-every", "1", "--resume")
     assert other.returncode == 3 and "eval-every 3" in other.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_ends_within_an_epoch_goes_on(data, tmp_path, number):
+    """After 8 steps of 5 an epoch, of which each second one is saved: the model of the third is
+    there, and the run ends with the bytes of one that was not disturbed."""
+    args = ["--val", data / "val", "--ema", "0.9"]
+    assert train(data / "train", tmp_path / "whole", *args, epochs=3).returncode == 0
+    out = tmp_path / "run"
+    started = ["train", data / "train", "-o", out, "-e", "3", *COMMON, *args]
+    code, stderr = stopped_in_an_epoch([*started, "--save-steps", "2"], out, 8, number)
+    if number != signal.SIGKILL:
+        assert code == 130 and "stopped; " in stderr
+    models = {name: (out / f"{name}.safetensors").read_bytes() for name in ("latest", "average")}
+    assert run("info", out / "latest.safetensors").returncode == 0
+    at_epoch = tmp_path / "one"
+    assert train(data / "train", at_epoch, *args, "--keep", "3", epochs=3).returncode == 0
+    for name, data_ in models.items():
+        assert data_ != (at_epoch / "epoch-1.safetensors").read_bytes()
+        assert data_ != (tmp_path / "whole" / f"{name}.safetensors").read_bytes()
+    again = run(*started, "--resume")
+    assert again.returncode == 0, again.stderr
+    same(out, tmp_path / "whole")
+    for name in "average", "best-average":
+        name += ".safetensors"
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
