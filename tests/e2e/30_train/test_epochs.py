@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an epoch is made of: which batches it has, and whether it ends with validation."""
 import csv
+import json
+import pathlib
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -131,3 +134,30 @@ def test_a_run_that_ends_within_an_epoch_goes_on(data, tmp_path, number):
     for name in "average", "best-average":
         name += ".safetensors"
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("left", [0, 30_000_000, 60_000_000])
+def test_a_disk_that_fills_up_loses_nothing(data, tmp_path, left):
+    """A real one, in memory: nothing has room, or tables and no model, or models and no state
+    (which then is that of before); then there is room again, and the run ends as if nothing had been."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode != 0:
+        pytest.skip("this kernel allows no mounts to users")
+    assert train(data / "train", tmp_path / "whole", "--val", data / "val", epochs=3).returncode == 0
+    (tmp_path / "disk").mkdir()
+    done = subprocess.run(
+        ["unshare", "-Urm", sys.executable, pathlib.Path(__file__).parent / "full_disk.py",
+         tmp_path / "disk", tmp_path / "run", str(left), PROGRAM, "train", data / "train", "--val",
+         data / "val", "-e", "3", *COMMON], capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("nothing can be mounted here")
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["code"] == 4, seen["stderr"]
+    line = seen["stderr"].splitlines()[-1]
+    assert line.startswith("hrnet: ") and "cannot write: No space left on device" in line
+    assert set(seen["after"]) == set(seen["before"])  # no file is gone, and none is half there
+    for name in [n for n in seen["before"] if left == 0 or n == "state.safetensors" or
+                 (n.endswith(".safetensors") and left < 45_000_000)]:
+        assert seen["after"][name] == seen["before"][name], name
+    assert seen["info"] == 0 and seen["last"] == 0, seen["last_stderr"]
+    same(tmp_path / "run", tmp_path / "whole")
