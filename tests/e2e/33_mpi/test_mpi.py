@@ -167,6 +167,35 @@ def test_bits_are_the_same_each_time_and_evaluation_is_that_of_one(data, tmp_pat
     assert float(last["top1"]) == pytest.approx(report["top1"], rel=1e-8)
 
 
+def can_name_machines():
+    return subprocess.run(["unshare", "-u", "hostname", "one"], capture_output=True).returncode == 0
+
+
+@together
+@pytest.mark.skipif(not OPEN_MPI, reason="mpirun's flags for machines are those of Open MPI")
+@pytest.mark.skipif(not can_name_machines(), reason="no namespace for the name of a machine")
+def test_machines_over_tcp_have_the_bits_of_one(data, tmp_path):
+    """Two machines as mpirun sees them: reached by a remote shell, which gives each its name, and
+    with nothing between them but TCP."""
+    shell = tmp_path / "shell"
+    shell.write_text('#!/bin/sh\nhost=$1; shift\nexec unshare -u sh -c "hostname $host; $*"\n')
+    shell.chmod(0o755)
+    options = ["train", data / "train", "-e", "1", *COMMON, "-b", "4", "--lr", "0.005"]
+    named = f'hostname >{tmp_path}/$OMPI_COMM_WORLD_RANK; exec "$0" "$@"'
+    flags = {"plm_rsh_agent": shell, "btl": "tcp,self", "btl_tcp_if_include": "lo",
+             "oob_tcp_if_include": "lo"}
+    apart = subprocess.run(
+        [MPIRUN, *(str(word) for flag in flags.items() for word in ("--mca", *flag)),
+         "--host", "one:1,two:1", "--bind-to", "none", "-n", "2", "sh", "-c", named, PROGRAM,
+         *map(str, options), "-o", tmp_path / "apart"],
+        capture_output=True, text=True, timeout=300, env=environment())
+    assert apart.returncode == 0, apart.stderr
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["one\n", "two\n"]
+    here = run(2, *options, "-o", tmp_path / "here")
+    assert here.returncode == 0, here.stderr
+    same(tmp_path / "apart", tmp_path / "here")
+
+
 def rank_of(pid, token):
     """The rank of a process of ours, or -1."""
     try:
