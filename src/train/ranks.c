@@ -9,18 +9,11 @@
 #include "base/hash.h"
 #include "train/evaluate.h"
 
-/* all [ranks][bytes]: the records of all ranks, which the caller frees. */
+/* *all [ranks][bytes]: the records of all ranks, until the next call. */
 static enum hr_status share(struct hr_reduce *reduce, const void *mine, size_t bytes, void **all)
 {
-    void *const records = hr_mem_alloc(hr_reduce_ranks(reduce), bytes);
-    if (!records)
-        return HR_E_MEMORY;
-    const enum hr_status status = hr_reduce_share(reduce, mine, records, bytes);
-    if (status == HR_OK)
-        *all = records;
-    else
-        hr_mem_free(records);
-    return status;
+    *all = hr_reduce_records(reduce);
+    return hr_reduce_share(reduce, mine, *all, bytes);
 }
 
 /* ---- Steps ---- */
@@ -29,6 +22,7 @@ struct batch_record {
     struct hr_ranks_batch batch;
     uint64_t failed;
 };
+_Static_assert(sizeof(struct batch_record) <= HR_REDUCE_RECORD, "it fits");
 
 enum hr_status hr_ranks_batch(struct hr_reduce *reduce, struct hr_ranks_batch *batch, size_t least,
                               enum hr_status status)
@@ -49,7 +43,6 @@ enum hr_status hr_ranks_batch(struct hr_reduce *reduce, struct hr_ranks_batch *b
         batch->bad += all[i].batch.bad;
         batch->mass += all[i].batch.mass;
     }
-    hr_mem_free(all);
     if (failed)
         return hr_reduce_agree(reduce, status);
     batch->left_out += too_few ? batch->pictures : 0;
@@ -61,6 +54,7 @@ struct seen_record {
     double loss, mass; /* loss: the sum over the pictures of their mean */
     uint64_t pictures, top1, top5, unlabelled, failed;
 };
+_Static_assert(sizeof(struct seen_record) <= HR_REDUCE_RECORD, "it fits");
 
 enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *seen, double mass,
                              enum hr_status status)
@@ -83,7 +77,6 @@ enum hr_status hr_ranks_seen(struct hr_reduce *reduce, struct hr_evaluation *see
         sum.unlabelled += all[i].unlabelled;
         sum.failed |= all[i].failed;
     }
-    hr_mem_free(all);
     if (sum.failed)
         return hr_reduce_agree(reduce, status);
     seen->loss = sum.mass > 0.0 ? sum.loss / sum.mass * (double)sum.pictures : 0.0;
@@ -103,7 +96,6 @@ enum hr_status hr_ranks_stop(struct hr_reduce *reduce, bool *stop)
     HR_TRY(share(reduce, &mine, sizeof mine, (void **)&all));
     for (size_t i = 0; i < hr_reduce_ranks(reduce); i++)
         *stop |= all[i] != 0;
-    hr_mem_free(all);
     return HR_OK;
 }
 
@@ -114,6 +106,7 @@ struct bad_record {
     uint64_t picture, times;
     char message[488];
 };
+_Static_assert(sizeof(struct bad_record) <= HR_REDUCE_RECORD, "it fits");
 
 static enum hr_status take_bad(struct bad_record *record, size_t rank, struct hr_bad_list *list)
 {
@@ -136,36 +129,41 @@ static struct bad_record next_bad(struct hr_ranks_bad *bad, const struct hr_load
     return record;
 }
 
+/* One of each rank at a time: they are rare.  *more: there is another one.  *status: how it went
+ * here; other ranks go on until all are done. */
+static enum hr_status tell_one(struct hr_reduce *reduce, struct hr_ranks_bad *bad,
+                               const struct hr_loader_counts *counts, enum hr_status *status,
+                               bool *more)
+{
+    struct bad_record mine = next_bad(bad, counts), *records = &mine;
+    if (reduce)
+        HR_TRY(share(reduce, &mine, sizeof mine, (void **)&records));
+    *more = false;
+    for (size_t i = 0; i < hr_reduce_ranks(reduce); i++) {
+        *more |= records[i].more > 1;
+        if (records[i].more > 0 && *status == HR_OK)
+            *status = take_bad(&records[i], hr_reduce_rank(reduce), &bad->list);
+    }
+    return HR_OK;
+}
+
 enum hr_status hr_ranks_tell_bad(struct hr_reduce *reduce, struct hr_ranks_bad *bad,
                                  const struct hr_loader *loader, size_t most)
 {
-    const size_t ranks = hr_reduce_ranks(reduce);
-    struct hr_bad_list *const list = &bad->list;
-    bool more = true;
-    struct bad_record *const records = hr_mem_alloc(ranks, sizeof *records);
-    enum hr_status status = records ? HR_OK : HR_E_MEMORY;
-    while (status == HR_OK && more) { /* one of each rank at a time: they are rare */
-        const struct bad_record mine = next_bad(bad, hr_loader_counts(loader));
-        status = hr_reduce_share(reduce, &mine, records, sizeof mine);
-        more = false;
-        for (size_t i = 0; status == HR_OK && i < ranks; i++) {
-            more |= records[i].more > 1;
-            if (records[i].more > 0)
-                status = take_bad(&records[i], hr_reduce_rank(reduce), list);
-        }
-    }
-    hr_mem_free(records);
-    HR_TRY(status);
-    if (list->count <= most)
-        return HR_OK;
-    return hr_reduce_agree(reduce,
-                           hr_fail(HR_E_IO, "%zu pictures are bad, and at most %zu may be: %s",
-                                   list->count, most, list->items[list->count - 1].reason));
+    const struct hr_bad_list *const list = &bad->list;
+    enum hr_status status = HR_OK;
+    for (bool more = true; more;)
+        HR_TRY(tell_one(reduce, bad, hr_loader_counts(loader), &status, &more));
+    if (status == HR_OK && list->count > most)
+        status = hr_fail(HR_E_IO, "%zu pictures are bad, and at most %zu may be: %s", list->count,
+                         most, list->items[list->count - 1].reason);
+    return hr_reduce_agree(reduce, status);
 }
 
 enum hr_status hr_ranks_give_bad(struct hr_reduce *reduce, struct hr_bad_list *list)
 {
     uint64_t count = list->count;
+    enum hr_status status = HR_OK;
     HR_TRY(hr_reduce_tell(reduce, &count, sizeof count));
     for (size_t i = 0; i < count; i++) {
         struct bad_record record = { 0 };
@@ -176,10 +174,11 @@ enum hr_status hr_ranks_give_bad(struct hr_reduce *reduce, struct hr_bad_list *l
             snprintf(record.message, sizeof record.message, "%s", list->items[i].reason);
         }
         HR_TRY(hr_reduce_tell(reduce, &record, sizeof record));
-        if (i == list->count)
-            HR_TRY(hr_bad_add(list, (size_t)record.picture, record.message, record.times, &is_new));
+        if (i == list->count && status == HR_OK)
+            status =
+                hr_bad_add(list, (size_t)record.picture, record.message, record.times, &is_new);
     }
-    return HR_OK;
+    return hr_reduce_agree(reduce, status);
 }
 
 /* ---- Evaluation ---- */
@@ -237,12 +236,14 @@ static float *logits_of(uint8_t *record, size_t batch)
     return (float *)(void *)(index_of(record) + batch);
 }
 
-/* This rank's share of the next batch. */
-static enum hr_status fill_share(struct whole *w, const struct hr_ranks_evaluation *what)
+/* This rank's share of the next batch; status: how it went here until now. */
+static enum hr_status fill_share(struct whole *w, const struct hr_ranks_evaluation *what,
+                                 enum hr_status status)
 {
     struct share_head *const head = (struct share_head *)(void *)w->mine;
     struct hr_batch batch = { 0 };
-    const enum hr_status status = hr_loader_next(what->loader, &batch);
+    if (status == HR_OK)
+        status = hr_loader_next(what->loader, &batch);
     *head = (struct share_head){ batch.n, status != HR_OK };
     if (status == HR_OK && batch.n > 0) {
         memcpy(index_of(w->mine), batch.index, batch.n * sizeof *batch.index);
@@ -274,27 +275,31 @@ static bool join(struct whole *w, struct hr_batch *batch, const struct hr_evalua
     return true;
 }
 
+/* *status: how it went here, which the others learn with the next batch. */
 static enum hr_status evaluate_batch(struct hr_evaluation *e, struct whole *w,
-                                     const struct hr_ranks_evaluation *what)
+                                     const struct hr_ranks_evaluation *what, enum hr_status *status)
 {
     struct hr_batch batch;
-    const enum hr_status status = fill_share(w, what);
+    *status = fill_share(w, what, *status);
     HR_TRY(hr_reduce_share(what->reduce, w->mine, w->all, w->bytes));
     if (!join(w, &batch, e, what))
-        return hr_reduce_agree(what->reduce, status);
-    return batch.n > 0 ? hr_evaluation_add(e, w->logits, &batch) : HR_OK;
+        return hr_reduce_agree(what->reduce, *status);
+    if (batch.n > 0)
+        *status = hr_evaluation_add(e, w->logits, &batch);
+    return HR_OK;
 }
 
 enum hr_status hr_ranks_evaluate(struct hr_evaluation *e, const struct hr_ranks_evaluation *what)
 {
     struct whole w = { 0 };
+    enum hr_status mine = HR_OK;
     enum hr_status status = hr_reduce_agree(what->reduce, begin_whole(&w, e, what));
     hr_loader_start(what->loader, 0, 0);
     for (size_t i = 0; status == HR_OK && i < hr_loader_batches(what->loader); i++)
-        status = evaluate_batch(e, &w, what);
+        status = evaluate_batch(e, &w, what, &mine);
     end_whole(&w);
     HR_TRY(status);
-    return hr_evaluation_finish(e);
+    return hr_reduce_agree(what->reduce, mine == HR_OK ? hr_evaluation_finish(e) : mine);
 }
 
 /* ---- The state ---- */
@@ -335,7 +340,6 @@ static enum hr_status find_other(struct hr_reduce *reduce, uint64_t number, size
     *rank = 0;
     for (size_t i = hr_reduce_ranks(reduce); i-- > 1;)
         *rank = all[i] != all[0] ? i : *rank;
-    hr_mem_free(all);
     return HR_OK;
 }
 

@@ -44,6 +44,7 @@ struct hr_reduce {
     hr_reduce_idle *idle;
     void *idle_context;
     double patience_seconds;
+    void *records;                       /* [ranks][HR_REDUCE_RECORD] */
     struct bucket *buckets;              /* from the end of the vector to its beginning */
     size_t bucket_count, started, moved; /* moved: of the started ones, those being gathered */
     size_t *parts;
@@ -92,6 +93,11 @@ enum hr_status hr_reduce_create(struct hr_reduce **out, struct hr_link *link)
     }
     r->link = link;
     r->patience_seconds = PATIENCE_SECONDS;
+    r->records = hr_mem_alloc(hr_reduce_ranks(r), HR_REDUCE_RECORD);
+    if (!r->records) {
+        hr_reduce_destroy(r, true);
+        return HR_E_MEMORY;
+    }
     *out = r;
     return HR_OK;
 }
@@ -127,6 +133,7 @@ void hr_reduce_destroy(struct hr_reduce *r, bool together)
         return;
     r->link->close(r->link, r->status == HR_OK && (together || r->agreed));
     forget_plan(r);
+    hr_mem_free(r->records);
     hr_mem_free(r);
 }
 
@@ -181,6 +188,11 @@ static enum hr_status wait_for(struct hr_reduce *r, size_t ticket)
 
 /* ---- Records ---- */
 
+void *hr_reduce_records(struct hr_reduce *r)
+{
+    return r->records;
+}
+
 enum hr_status hr_reduce_share(struct hr_reduce *r, const void *mine, void *all, size_t bytes)
 {
     if (!r) {
@@ -210,7 +222,7 @@ enum hr_status hr_reduce_tell(struct hr_reduce *r, void *data, size_t bytes)
 
 struct verdict {
     int32_t status;
-    char message[508];
+    char message[HR_REDUCE_RECORD - sizeof(int32_t)];
 };
 
 enum hr_status hr_reduce_agree(struct hr_reduce *r, enum hr_status status)
@@ -222,9 +234,7 @@ enum hr_status hr_reduce_agree(struct hr_reduce *r, enum hr_status status)
         return status != HR_OK ? status : keep(r, HR_OK);
     if (status != HR_OK)
         snprintf(mine.message, sizeof mine.message, "%s", hr_last_message());
-    all = hr_mem_alloc(hr_reduce_ranks(r), sizeof *all);
-    if (!all)
-        return HR_E_MEMORY;
+    all = hr_reduce_records(r);
     status = hr_reduce_share(r, &mine, all, sizeof mine);
     for (size_t i = 0; status == HR_OK && i < hr_reduce_ranks(r); i++) {
         all[i].message[sizeof all[i].message - 1] = '\0';
@@ -234,7 +244,6 @@ enum hr_status hr_reduce_agree(struct hr_reduce *r, enum hr_status status)
         status = hr_fail((enum hr_status)all[i].status, "process %zu of %zu: %s", i,
                          hr_reduce_ranks(r), all[i].message);
     }
-    hr_mem_free(all);
     return status;
 }
 

@@ -65,6 +65,12 @@ void hr_reduce_watch(struct hr_reduce *reduce, hr_reduce_idle *idle, void *conte
 /* Seconds after which a rank that does not answer counts as lost. */
 void hr_reduce_patience(struct hr_reduce *reduce, double seconds);
 
+#define HR_REDUCE_RECORD 512 /* bytes of the largest small record */
+/* Room for a record of each rank, of at most HR_REDUCE_RECORD bytes: until the next call of
+ * anything here.  It was made at the start, so that a rank without memory does not leave the others
+ * waiting.
+ */
+void *hr_reduce_records(struct hr_reduce *reduce);
 /* all [ranks][bytes], of all ranks. */
 enum hr_status hr_reduce_share(struct hr_reduce *reduce, const void *mine, void *all,
                                size_t bytes) HR_WARN_UNUSED;

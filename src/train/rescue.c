@@ -103,7 +103,9 @@ void hr_rescue_end(struct hr_rescue *x)
 enum hr_status hr_rescue_lost(struct hr_rescue *x, enum hr_status status)
 {
     char why[512];
-    if (!x->run || status == HR_OK || hr_reduce_status(x->run->reduce) == HR_OK)
+    if (!x->run || status == HR_OK)
+        return status;
+    if (hr_reduce_status(x->run->reduce) == HR_OK && status != HR_E_MEMORY)
         return status;
     snprintf(why, sizeof why, "%s", hr_last_message());
     if (!x->saved && save(x) != HR_OK)

@@ -22,8 +22,8 @@ void hr_rescue_stop(struct hr_rescue *rescue); /* zero-initialised is fine */
 void hr_rescue_begin(struct hr_rescue *rescue);
 void hr_rescue_end(struct hr_rescue *rescue);
 
-/* Where `status` is that of a lost rank: saves, if that was not done yet, and says so in the
- * message.  Returns status. */
+/* Where `status` is that of a lost rank, or of one without memory: saves, if that was not done yet,
+ * and says so in the message.  Returns status. */
 enum hr_status hr_rescue_lost(struct hr_rescue *rescue, enum hr_status status) HR_WARN_UNUSED;
 
 #endif

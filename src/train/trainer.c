@@ -365,7 +365,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
                                    .validated = hr_validation_is_due(r),
                                    .averaged = r->average && hr_validation_is_due(r) };
     const double best_before = fmax(r->at.best, r->at.best_average);
-    enum hr_status status = make_models(r, &model, &average);
+    const struct hr_checkpoint before = r->at;
+    enum hr_status status = hr_reduce_agree(r->reduce, make_models(r, &model, &average));
     if (status == HR_OK)
         status = hr_validation_run(r, model, &seen, &r->at.best, &p.best);
     if (status == HR_OK && average)
@@ -394,6 +395,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
     hr_evaluation_fini(&seen_average);
     hr_model_unref(model);
     hr_model_unref(average);
+    if (status != HR_OK) /* the epoch is still to be ended */
+        r->at = before;
     HR_TRY(status);
     if (!r->distill && is_first(t))
         watch_guessing(t, p.loss);

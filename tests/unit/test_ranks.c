@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -220,11 +221,56 @@ static void all_draw_the_same_conclusions(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* ---- A rank without memory ---- */
+
+static _Thread_local bool starves;
+
+static void *allocate(void *context, size_t bytes, size_t align)
+{
+    (void)context;
+    return starves ? NULL : aligned_alloc(align, hr_round_up(bytes, align));
+}
+
+static void release(void *context, void *block)
+{
+    (void)context;
+    free(block);
+}
+
+/* Rank 1 has none: what ranks agree on needs none, and what does fails on all. */
+static void agree_without_memory(struct hr_reduce *reduce, void *context)
+{
+    const size_t rank = hr_reduce_rank(reduce);
+    struct hr_bad_list list = { 0 };
+    bool is_new;
+    if (rank == 0)
+        expect(hr_bad_add(&list, 5, "5.jpg: text", 2, &is_new) == HR_OK);
+    starves = rank == 1;
+    agree(reduce, context);
+    expect(hr_ranks_give_bad(reduce, &list) == HR_E_MEMORY);
+    expect(strstr(hr_last_message(), "process 1 of 3: out of memory") != NULL);
+    expect(list.count == (rank == 1 ? 0 : 1));
+    starves = false;
+    expect(hr_reduce_agree(reduce, HR_OK) == HR_OK); /* they still march together */
+    hr_bad_fini(&list);
+}
+
+static void a_rank_without_memory_is_no_lost_one(void **state)
+{
+    (void)state;
+    wrong = 0;
+    test_ranks_run(&(struct test_ranks){ RANKS, 0, -1, agree_without_memory, NULL });
+    assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
+    const struct hr_allocator allocator = { allocate, release, NULL };
+    hr_mem_set_allocator(&allocator);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_of_a_batch_have_its_gradient),
         cmocka_unit_test(all_draw_the_same_conclusions),
+        cmocka_unit_test(a_rank_without_memory_is_no_lost_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -241,6 +242,71 @@ def test_a_lost_process_ends_the_job_and_no_step_is_lost(data, tmp_path):
         assert "a stop was asked for: " in stderr and "state.safetensors holds epoch" in stderr
     train(2, data, tmp_path / "run", *options, "--resume", epochs=6)
     same(tmp_path / "whole", tmp_path / "run")
+
+
+@together
+def test_a_process_without_memory_ends_the_job_with_a_checkpoint(data, tmp_path):
+    """What the second one asks for from now on, it does not get: at the latest for validation."""
+    options = ["-b", "4", "--lr", "0.005", "--val", data / "val"]
+    train(2, data, tmp_path / "whole", *options, epochs=6)
+    token = uuid.uuid4().hex
+    process = interrupted(data, tmp_path / "run", token, *options)
+    victim, = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and rank_of(pid, token) == 1]
+    pages = int(pathlib.Path(f"/proc/{victim}/statm").read_text().split()[0])
+    resource.prlimit(victim, resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode != 0
+    line, = [line for line in stderr.splitlines() if "process 1 of 2: " in line]
+    assert "out of memory" in line and line.endswith("go on with --resume"), stderr
+    assert "epoch 6/6" not in stderr
+    train(2, data, tmp_path / "run", *options, "--resume", epochs=6)
+    same(tmp_path / "whole", tmp_path / "run")
+
+
+@together
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_two_processes_with_a_loss_scale(data, start, tmp_path, precision):
+    """What waits in 16 bits is rounded in each as in one: a step of both is that of twice the batch,
+    to that rounding.  A step whose gradient overflows is left out by both, told once, and a run that
+    goes on has the same factor."""
+    options = ["--lr", "1e-3", "--precision", precision, "--sync-batch-norm",
+               "--loss-scale", "dynamic:scale=1024", *STEPS]
+    train(1, data, tmp_path / "one", "-b", "24", *[o for o in options if o != "--sync-batch-norm"])
+    train(2, data, tmp_path / "two", "-b", "12", *options)
+    one, two = state(tmp_path / "one"), state(tmp_path / "two")
+    assert steps(tmp_path / "two") == pytest.approx(steps(tmp_path / "one"), rel=1e-6)
+    assert distance(change(two, start), change(one, start)) < {"fp16": 2e-3, "bf16": 2e-2,
+                                                               "fp32": 1e-3}[precision]
+    options = ["-b", "4", "--lr", "0.005", "--precision", precision, "--loss-scale",
+               "dynamic:scale=1e38,shrink=1e-5,every=4"]
+    whole = train(2, data, tmp_path / "whole", *options, epochs=6)
+    assert whole.stderr.count("the gradient overflowed at the loss scale 1e+38") == 1
+    assert "steps were left out because the gradient overflowed" in whole.stderr
+    with open(tmp_path / "whole" / "steps.csv") as file:
+        norms = [row["norm"] for row in csv.DictReader(file)]
+    assert norms[0] == "inf" and "inf" not in norms[5:]
+    process = interrupted(data, tmp_path / "run", "none", *options)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    train(2, data, tmp_path / "run", *options, "--resume", epochs=6)
+    same(tmp_path / "whole", tmp_path / "run")
+
+
+@together
+@pytest.mark.skipif(not OPEN_MPI, reason="its flag")
+def test_processes_are_bound_as_the_documents_say(data, tmp_path):
+    """A CPU each; without --threads that is what each computes with."""
+    cpus = len(os.sched_getaffinity(0))
+    if cpus < 2:
+        pytest.skip("one CPU")
+    parts = command(2, "train", data / "train", "-o", tmp_path / "run", "-e", "1",
+                    *COMMON[:COMMON.index("-t")], "-b", "4")
+    at = parts.index("--bind-to")
+    parts[at:at + 2] = ["--map-by", "socket:pe=1"]
+    result = subprocess.run(parts, capture_output=True, text=True, timeout=120, env=environment())
+    assert result.returncode == 0, result.stderr
+    train(2, data, tmp_path / "plain", "-b", "4")
+    same(tmp_path / "run", tmp_path / "plain")
 
 
 @together
