@@ -83,7 +83,7 @@ static const struct row rows[HR_AUGMENT_KINDS] = {
     [HR_AUGMENT_TIMM] = { "timm",
                           HR_STAGE_PIXELS,
                           1.0,
-                          { { "policy", 0.0, 0.0, 5.0, "rand|original|originalr|v0|v0r|augmix",
+                          { { "policy", 0.0, 0.0, 6.0, "rand|original|originalr|v0|v0r|augmix|3a",
                               true },
                             { "m", 10.0, 0.0, 100.0, NULL, false },
                             { "n", 2.0, 1.0, 16.0, NULL, true },
@@ -91,11 +91,13 @@ static const struct row rows[HR_AUGMENT_KINDS] = {
                             { "mmax", 10.0, 0.0, 100.0, NULL, false },
                             FLAG("inc", 0.0),
                             SHARE("chance", 0.5),
-                            { "weights", 0.0, 0.0, 1.0, "equal|w0", true },
+                            { "weights", 0.0, 0.0, 4.0, "equal|w0|weights|3a|3aw", true },
                             COUNT("depth", 0.0, 16.0),
                             { "alpha", 1.0, 1e-3, 1000.0, NULL, false },
-                            { "filter", 0.0, 0.0, 2.0, FILTERS, true } },
-                          "timm's strings: rand-m9-mstd0.5-inc1, original, v0, augmix-m3-w3" },
+                            { "filter", 0.0, 0.0, 2.0, FILTERS, true },
+                            FLAG("blended", 0.0) },
+                          "timm's strings: rand-m9-mstd0.5-inc1, rand-tweights, original, v0, 3a, "
+                          "augmix-m3-w3-b1" },
     [HR_AUGMENT_AUGMIX] = { "augmix",
                             HR_STAGE_PIXELS,
                             0.5,
@@ -285,26 +287,31 @@ static enum hr_status read_timm_section(struct hr_augment_step *step, const char
         int at;
     } keys[] = { { "m", HR_TIMM_M },       { "n", HR_TIMM_N },     { "mstd", HR_TIMM_MSTD },
                  { "mmax", HR_TIMM_MMAX }, { "inc", HR_TIMM_INC }, { "p", HR_TIMM_CHANCE },
-                 { "w", HR_TIMM_WEIGHTS }, { "d", HR_TIMM_DEPTH }, { "a", HR_TIMM_ALPHA } };
+                 { "w", HR_TIMM_WEIGHTS }, { "d", HR_TIMM_DEPTH }, { "a", HR_TIMM_ALPHA },
+                 { "b", HR_TIMM_BLENDED } };
     const struct row *row = &rows[HR_AUGMENT_TIMM];
     const size_t length = strcspn(text, "0123456789.");
     const bool augmix = (int)step->number[HR_TIMM_POLICY] == HR_TIMM_AUGMIX;
+    if (text[0] == 't' && (int)step->number[HR_TIMM_POLICY] == HR_TIMM_RAND) /* a set of its own */
+        return read_number(&step->number[HR_TIMM_WEIGHTS], row, &row->numbers[HR_TIMM_WEIGHTS],
+                           text + 1);
     for (size_t i = 0; i < HR_COUNT(keys); i++) {
         if (strlen(keys[i].key) != length || strncmp(keys[i].key, text, length) != 0)
             continue;
         if (keys[i].at == HR_TIMM_WEIGHTS && augmix)
             return read_number(&step->number[HR_TIMM_N], row, &row->numbers[HR_TIMM_N],
                                text + length);
-        if (keys[i].at == HR_TIMM_WEIGHTS) /* w0: the only set of weights there is */
+        if (keys[i].at == HR_TIMM_WEIGHTS) /* w0, of older versions */
             return read_number(&step->number[HR_TIMM_WEIGHTS], row, &row->numbers[HR_TIMM_WEIGHTS],
                                text);
         return read_number(&step->number[keys[i].at], row, &row->numbers[keys[i].at],
                            text + length);
     }
-    return hr_fail(HR_E_ARGUMENT,
-                   "augmentation timm: '%.40s' is not known: m, n, mstd, mmax, inc, p, w0, and of "
-                   "augmix m, w, d, a, mstd, each with a number",
-                   text);
+    return hr_fail(
+        HR_E_ARGUMENT,
+        "augmentation timm: '%.40s' is not known: m, n, mstd, mmax, inc, p, w0, tweights, "
+        "t3a, t3aw, and of augmix m, w, d, a, b, mstd, each letter with a number",
+        text);
 }
 
 static enum hr_status read_timm(struct hr_augment_step *step, char *text)

@@ -7,7 +7,7 @@
  *
  * Names of kinds and numbers are rows of the table in augment.c (`hrnet help augment` lists them);
  * what is not given has the row's default.  timm's own strings are a kind's text as they are:
- * "timm:rand-m9-mstd0.5-inc1", "timm:augmix-m5-w4-d2", "timm:original-mstd0.5".
+ * "timm:rand-m9-mstd0.5-inc1", "timm:augmix-m5-w4-d2-b1", "timm:original-mstd0.5", "timm:3a".
  *
  * A chain runs in this order, whatever order it is written in: what decides the crop (one at most;
  * it replaces the random crop of the training options), flips (which replace the option `flip`) and
@@ -83,9 +83,18 @@ enum {
     HR_TIMM_WEIGHTS,
     HR_TIMM_DEPTH,
     HR_TIMM_ALPHA,
-    HR_TIMM_FILTER
+    HR_TIMM_FILTER,
+    HR_TIMM_BLENDED
 };
-enum { HR_TIMM_RAND, HR_TIMM_ORIGINAL, HR_TIMM_ORIGINALR, HR_TIMM_V0, HR_TIMM_V0R, HR_TIMM_AUGMIX };
+enum {
+    HR_TIMM_RAND,
+    HR_TIMM_ORIGINAL,
+    HR_TIMM_ORIGINALR,
+    HR_TIMM_V0,
+    HR_TIMM_V0R,
+    HR_TIMM_AUGMIX,
+    HR_TIMM_THREE
+};
 enum { HR_AUGMIX_COEFF, HR_AUGMIX_WIDTH, HR_AUGMIX_DEPTH, HR_AUGMIX_SEVERITY };
 enum { HR_JITTER_BRIGHTNESS, HR_JITTER_CONTRAST, HR_JITTER_SATURATION, HR_JITTER_HUE };
 enum { HR_ROTATION_DEGREES, HR_ROTATION_FILTER, HR_ROTATION_FILL };

@@ -76,6 +76,11 @@ static void timm_strings_are_read_as_they_are(void **state)
     assert_true(mix.number[HR_TIMM_POLICY] == HR_TIMM_AUGMIX && mix.number[HR_TIMM_M] == 5.0);
     assert_true(mix.number[HR_TIMM_N] == 4.0 && mix.number[HR_TIMM_DEPTH] == 2.0);
     assert_true(mix.number[HR_TIMM_ALPHA] == 0.5 && mix.number[HR_TIMM_MSTD] > 100.0);
+    assert_true(mix.number[HR_TIMM_BLENDED] == 0.0);
+    assert_true(chain_of("timm:augmix-b1").steps[0].number[HR_TIMM_BLENDED] == 1.0);
+    assert_true(chain_of("timm:rand-mstd1-tweights").steps[0].number[HR_TIMM_WEIGHTS] == 2.0);
+    assert_true(chain_of("timm:rand-t3aw-m4").steps[0].number[HR_TIMM_WEIGHTS] == 4.0);
+    assert_true(chain_of("timm:3a-mstd1").steps[0].number[HR_TIMM_POLICY] == HR_TIMM_THREE);
     assert_true(original.number[HR_TIMM_POLICY] == HR_TIMM_ORIGINAL);
     assert_true(original.number[HR_TIMM_MSTD] == 0.5);
     assert_true(pairs.number[HR_TIMM_POLICY] == HR_TIMM_V0R && pairs.number[HR_TIMM_M] == 3.0);
@@ -94,6 +99,8 @@ static void what_makes_no_sense_is_named(void **state)
         { "randaugment:m=nan", "must be a number" },
         { "timm:rand-x9", "'x9' is not known" },
         { "timm:fast", "must be one of rand|original" },
+        { "timm:rand-t3b", "weights is '3b': it must be one of equal|w0|weights|3a|3aw" },
+        { "timm:augmix-tweights", "'tweights' is not known" },
         { "timm:rand-m9x", "'9x'" },
         { "crop;padcrop", "2 steps decide the crop" },
         { "mixup;cutmix", "add up to 2" },

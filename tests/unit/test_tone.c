@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
+#include "image/blur.h"
 #include "image/tone.h"
 #include "image/warp.h"
 
@@ -69,6 +70,8 @@ static void tone(struct hr_image *p, const char *op, double a)
         hr_tone_solarize_add(p, (int)a);
     else if (strcmp(op, "posterize") == 0)
         hr_tone_posterize(p, (int)a);
+    else if (strcmp(op, "blur") == 0)
+        assert_int_equal(hr_blur_gaussian(p, a), HR_OK);
     else if (strcmp(op, "hue") == 0)
         hr_tone_hue(p, (uint8_t)a);
     else if (strcmp(op, "color") == 0)
@@ -131,7 +134,7 @@ static void as_pillow(void **state)
     }
     fclose(list);
     assert_int_equal(wrong, 0);
-    assert_int_equal(lines, 4 * (44 + 72));
+    assert_int_equal(lines, 4 * (52 + 72));
 }
 
 int main(void)

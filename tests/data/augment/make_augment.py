@@ -8,7 +8,7 @@ cup.ppm, dull the same with values v // 3 + 40, flat one colour, small its first
 import hashlib
 import pathlib
 
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 HERE = pathlib.Path(__file__).parent
 FILL = (124, 116, 104)
@@ -47,6 +47,7 @@ TONES = {
     "color": (lambda p, a: ImageEnhance.Color(p).enhance(a), [0, 0.1, 0.73, 1, 1.9, 3.5]),
     "contrast": (lambda p, a: ImageEnhance.Contrast(p).enhance(a), [0, 0.1, 0.73, 1, 1.9, 3.5]),
     "brightness": (lambda p, a: ImageEnhance.Brightness(p).enhance(a), [0, 0.1, 0.73, 1, 1.9, 3]),
+    "blur": (lambda p, a: p.filter(ImageFilter.GaussianBlur(a)), [0, 0.1, 0.5, 1, 1.37, 2, 5.3, 40]),
     "sharpness": (lambda p, a: ImageEnhance.Sharpness(p).enhance(a), [0, 0.1, 0.73, 1, 1.9, 3.5]),
 }
 WARPS = {

@@ -194,11 +194,26 @@ def hparams(**more):
     return {"img_mean": FILL, "interpolation": BICUBIC, "translate_const": 100, **more}
 
 
+def draw(r, transform):
+    """The operations of all layers; with weights none twice."""
+    if transform.choice_weights is None:
+        return [transform.ops[r.below(len(transform.ops))] for _ in range(transform.num_layers)]
+    left, drawn = dict(enumerate(transform.choice_weights)), []
+    for _ in range(transform.num_layers):
+        at = r.between(0.0, sum(left.values()))
+        for i, weight in left.items():
+            at -= weight
+            if at < 0.0:
+                break
+        drawn.append(transform.ops[i])
+        del left[i]
+    return drawn
+
+
 def timm_rand(r, picture, text):
     feed(r)
     transform = timm.rand_augment_transform(text, hparams())
-    drawn = [transform.ops[r.below(15)] for _ in range(transform.num_layers)]
-    for operation in drawn:
+    for operation in draw(r, transform):
         picture = operation(picture)
     return picture
 
@@ -206,9 +221,20 @@ def timm_rand(r, picture, text):
 def timm_auto(r, picture, text):
     feed(r)
     transform = timm.auto_augment_transform(text, hparams())
-    for operation in transform.policy[r.below(25)]:
+    for operation in transform.policy[r.below(len(transform.policy))]:
         picture = operation(picture)
     return picture
+
+
+class OneByOne:
+    """Operations that are drawn when their turn comes, as hrnet does."""
+
+    def __init__(self, r, ops, depth):
+        self.r, self.ops, self.depth = r, ops, depth
+
+    def __iter__(self):
+        for _ in range(self.depth):
+            yield self.ops[self.r.below(len(self.ops))]
 
 
 def timm_augmix(r, picture, text):
@@ -217,6 +243,13 @@ def timm_augmix(r, picture, text):
     gammas = [r.gamma(transform.alpha) for _ in range(transform.width)]
     weights = [np.float32(g / sum(gammas)) for g in gammas]
     share = np.float32(r.beta(transform.alpha))
+    if transform.blended:
+        plain, numbers = np.random.choice, np.random.randint
+        np.random.randint = lambda low, high: low + r.below(high - low)
+        np.random.choice = lambda ops, depth, replace: OneByOne(r, ops, depth)
+        mixed = transform._apply_blended(picture, np.array(weights), share)
+        np.random.choice, np.random.randint = plain, numbers
+        return mixed
     total = np.zeros((picture.height, picture.width, 3), np.float32)
     for weight in weights:
         depth = transform.depth if transform.depth > 0 else 1 + r.below(3)
@@ -235,11 +268,14 @@ CASES = [("autoaugment", autoaugment, 40),
          ("augmix:coeff=1,width=2,depth=0,severity=9", lambda r, p: augmix(r, p, 1, 2, 0, 9), 20)]
 CASES += [("timm:" + text, lambda r, p, text=text: timm_rand(r, p, text), 25)
           for text in ("rand-m9-mstd0.5-inc1", "rand-m7-n4-p1.0", "rand-m9-mstd101-inc1-n3",
-                       "rand-m15-mmax20-inc1-p0.9")]
+                       "rand-m15-mmax20-inc1-p0.9", "rand-m9-tweights-p1.0",
+                       "rand-m7-n4-mstd0.5-tweights", "rand-m6-n3-t3a-p1.0", "rand-m9-inc1-t3aw-n9")]
 CASES += [("timm:" + text, lambda r, p, text=text: timm_auto(r, p, text), 25)
-          for text in ("original", "originalr", "v0", "v0r-mstd0.5", "original-mstd1")]
+          for text in ("original", "originalr", "v0", "v0r-mstd0.5", "original-mstd1", "3a",
+                       "3a-mstd2")]
 CASES += [("timm:" + text, lambda r, p, text=text: timm_augmix(r, p, text), 10)
-          for text in ("augmix-m5-w4-d2", "augmix-m3-w3-mstd0.5")]
+          for text in ("augmix-m5-w4-d2", "augmix-m3-w3-mstd0.5", "augmix-m5-w4-d2-b1",
+                       "augmix-m7-w3-a0.5-b1")]
 
 if __name__ == "__main__":
     picture = Image.open(HERE / "cup.ppm").convert("RGB")
