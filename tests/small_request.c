@@ -19,15 +19,15 @@ void small_order_begin(void)
 static void done(struct hr_request *request)
 {
     struct small_request *r = request->context;
+    const unsigned long round = small_round();
+    const bool holds = r->holds;
     pthread_mutex_lock(&r->mutex);
     r->done = true;
     r->done_order = atomic_fetch_add(&ends, 1) + 1;
     pthread_cond_broadcast(&r->changed);
-    while (r->holds && !r->let_go)
-        pthread_cond_wait(&r->changed, &r->mutex);
-    r->gone = true;
-    pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->mutex);
+    if (holds)
+        small_hold(round);
 }
 
 void small_request_init(struct small_request *r, struct hr_service *service, size_t count)
@@ -97,14 +97,4 @@ void small_hold_begin(struct small_request *r, struct hr_service *service, const
     r->holds = true;
     assert_int_equal(small_request_submit(r, service), HR_OK);
     small_request_wait(r);
-}
-
-void small_hold_end(struct small_request *r)
-{
-    pthread_mutex_lock(&r->mutex);
-    r->let_go = true;
-    pthread_cond_broadcast(&r->changed);
-    while (!r->gone)
-        pthread_cond_wait(&r->changed, &r->mutex);
-    pthread_mutex_unlock(&r->mutex);
 }

@@ -16,7 +16,7 @@ struct small_request {
     float logits[SMALL_ITEMS][SMALL_CLASSES];
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool done, holds, let_go, gone;
+    bool done, holds;
     unsigned done_order; /* 1 for the first that was done since small_order_begin(), ... */
 };
 
@@ -35,8 +35,7 @@ void small_request_fini(struct small_request *r);
 /* Counts the order of ends anew. */
 void small_order_begin(void);
 
-/* A request of one tensor whose done() holds its worker from here to small_hold_end(). */
+/* A request of one tensor whose done() holds its worker from here to small_let_go(). */
 void small_hold_begin(struct small_request *r, struct hr_service *service, const float *x);
-void small_hold_end(struct small_request *r);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,8 +68,40 @@ struct hr_service *small_service_start(const struct hr_service_options *options)
     return service;
 }
 
+/* Static, since the frame of a test that failed is gone. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned long rounds;
+} holding = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+unsigned long small_round(void)
+{
+    pthread_mutex_lock(&holding.mutex);
+    const unsigned long round = holding.rounds;
+    pthread_mutex_unlock(&holding.mutex);
+    return round;
+}
+
+void small_hold(unsigned long round)
+{
+    pthread_mutex_lock(&holding.mutex);
+    while (holding.rounds == round)
+        pthread_cond_wait(&holding.changed, &holding.mutex);
+    pthread_mutex_unlock(&holding.mutex);
+}
+
+void small_let_go(void)
+{
+    pthread_mutex_lock(&holding.mutex);
+    holding.rounds++;
+    pthread_cond_broadcast(&holding.changed);
+    pthread_mutex_unlock(&holding.mutex);
+}
+
 void small_service_stop(struct hr_service *service)
 {
+    small_let_go();
     hr_service_close(service);
     hr_mem_free(service);
 }

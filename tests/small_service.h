@@ -23,7 +23,13 @@ hrnet_status small_open(void *context, const char *source, hrnet_model **out);
 void small_service_options(struct hr_service_options *options);
 /* A service whose models are loaded and which is ready.  Fails the test where there is none. */
 struct hr_service *small_service_start(const struct hr_service_options *options); /* NULL: those */
+/* Lets go what holds a worker before, so that a test that failed ends. */
 void small_service_stop(struct hr_service *service);
+
+/* Waits until small_let_go() was called since the round began; for who holds a worker. */
+void small_hold(unsigned long round);
+unsigned long small_round(void);
+void small_let_go(void);
 
 /* An input of the network (float32 [3][32][32]; the same for the same name), and what the model
  * "m" answers to it, by a session of its own. */

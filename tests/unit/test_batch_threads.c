@@ -41,7 +41,7 @@ static void what_waits_is_the_next_batch(void **state)
     (void)state;
     small_hold_begin(&held, service, x);
     submit(&r, service, 6);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     float logits[SMALL_CLASSES];
     small_logits(service, x, logits);
@@ -99,7 +99,7 @@ static void who_waits_longest_is_next(void **state)
                 small_request_tensors(&r[i], x, SMALL_SIDE, SMALL_SIDE);
             assert_int_equal(small_request_submit(&r[i], service), HR_OK);
         }
-        small_hold_end(&held);
+        small_let_go();
         for (unsigned i = 0; i < 2; i++) {
             small_request_wait(&r[i]);
             assert_int_equal(r[i].done_order, i + 2); /* the held one was the first */
@@ -119,10 +119,9 @@ static void workers_compute_side_by_side(void **state)
     for (size_t i = 0; i < 2; i++) /* both are held at once, or this never ends */
         small_hold_begin(&held[i], service, x);
     assert_memory_equal(held[0].logits[0], held[1].logits[0], sizeof held[0].logits[0]);
-    for (size_t i = 0; i < 2; i++) {
-        small_hold_end(&held[i]);
+    small_let_go();
+    for (size_t i = 0; i < 2; i++)
         small_request_fini(&held[i]);
-    }
     small_service_stop(service);
 }
 
@@ -138,7 +137,7 @@ static void decoders_go_on_as_room_comes(void **state)
     small_request_init(&r, service, SMALL_ITEMS); /* the lane has room for 9 tensors */
     small_request_pictures(&r, span_of(&jpeg));
     assert_int_equal(small_request_submit(&r, service), HR_OK);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     small_picture_logits(service, span_of(&jpeg), logits);
     for (size_t i = 0; i < SMALL_ITEMS; i++) {
@@ -164,7 +163,7 @@ static void a_size_that_cannot_be_planned_fails_its_batch(void **state)
     small_request_tensors(&bad, large, 40, 64);
     assert_int_equal(small_request_submit(&bad, service), HR_OK);
     submit(&good, service, 1);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&bad);
     small_request_wait(&good);
     for (size_t i = 0; i < 2; i++) {

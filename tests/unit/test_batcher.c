@@ -154,7 +154,7 @@ static void lanes_are_bounded_and_unused_ones_make_room(void **state)
     assert_int_equal(small_request_submit(last, f->service), HR_E_BUSY);
     assert_non_null(strstr(hr_last_message(), "too many sizes"));
     assert_int_equal(hr_batcher_load(f->service->batcher), HR_MOST_LANES - 1);
-    small_hold_end(&held);
+    small_let_go();
     for (size_t i = 0; i < HR_MOST_LANES - 1; i++)
         small_request_wait(&r[i]);
     submit(f, last); /* now in the place of one that nobody uses */
@@ -184,7 +184,7 @@ static void what_does_not_fit_is_refused_at_once(void **state)
     assert_int_equal(stats_of(&one)->reject_count, 1);
     assert_false(small_request_is_done(&one));
     assert_false(small_request_is_done(&r));
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     submit(f, &one);
     small_request_wait(&one);
@@ -214,7 +214,7 @@ static void a_deadline_that_cannot_be_met_is_refused(void **state)
     r.request.deadline_ns = hr_os_now_ns() + 3000000000000;
     submit(f, &r);
     assert_true(hr_batcher_wait_seconds(f->service->batcher, r.request.served) > 19);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&first);
     small_request_wait(&r);
     assert_int_equal(r.items[0].status, HR_OK);
@@ -262,7 +262,7 @@ static void the_overdue_end_in_the_queue(void **state)
     is_all(&r, HR_E_DEADLINE, "deadline");
     assert_int_equal(hr_batcher_load(f->service->batcher), 0);
     assert_int_equal(stats_of(&r)->fail_count, r.request.count);
-    small_hold_end(&held);
+    small_let_go();
     assert_int_equal(batches_of(&r), batches);
     small_request_fini(&held);
     small_request_fini(&r);
@@ -282,7 +282,7 @@ static void the_cancelled_are_not_computed(void **state)
     assert_int_equal(stats_of(&r)->cancel_count, r.request.count);
     hr_batcher_cancel(f->service->batcher, &held.request, HR_E_CANCELLED); /* about to be done */
     assert_int_equal(held.items[0].status, HR_OK);
-    small_hold_end(&held);
+    small_let_go();
     small_request_init(&after, f->service, 1);
     small_request_pictures(&after, span_of(&f->jpeg));
     submit(f, &after);
@@ -313,7 +313,7 @@ static void what_has_not_begun_ends_with_the_server(void **state)
     is_all(&r, HR_E_BUSY, "stopping");
     assert_int_equal(small_request_submit(&r, f->service), HR_E_BUSY);
     assert_non_null(strstr(hr_last_message(), "stopping"));
-    small_hold_end(&held);
+    small_let_go();
     pthread_join(thread, NULL);
     small_request_fini(&held);
     small_request_fini(&r);

@@ -154,7 +154,7 @@ static void who_leaves_is_not_computed_for(void **state)
     small_request_fini(&r);
     small_hold_begin(&held, service, x);
     hr_batcher_cancel(service->batcher, &held.request, HR_E_CANCELLED);
-    small_hold_end(&held);
+    small_let_go();
     small_request_fini(&held);
     small_service_stop(service);
 }
@@ -187,7 +187,7 @@ static void a_full_queue_tells_when_to_come_again(void **state)
     assert_false(hr_call_run(&call, &one.request));
     assert_int_equal(call.retry_seconds, 60); /* at most */
     hr_buffer_fini(&call.answer);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     small_request_fini(&held);
     small_request_fini(&r);

@@ -41,7 +41,7 @@ static void numbers_are_the_models(void **state)
     r.items[2].x = NULL; /* a picture of no bytes */
     r.items[2].picture = "";
     assert_int_equal(small_request_submit(&r, service), HR_OK);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     atomic_store(&r.request.served->stats.reject_count, 7);
     atomic_store(&r.request.served->stats.cancel_count, 8);

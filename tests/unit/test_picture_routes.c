@@ -183,7 +183,7 @@ static void a_late_answer_is_504_and_a_full_queue_503(void **state)
     assert_int_equal(answer.code, 503);
     assert_true(answer.retry_seconds >= 1);
     small_answer_fini(&answer);
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     small_request_fini(&r);
     small_request_fini(&held);

@@ -226,7 +226,7 @@ static void who_holds_a_model_keeps_it(void **state)
     assert_int_equal(hr_registry_load(service->registry, "m"), HR_OK);
     assert_int_equal(hr_registry_unload(service->registry, "m"), HR_OK);
     assert_int_equal(atomic_load(&old->references), 2); /* the two requests' */
-    small_hold_end(&held);
+    small_let_go();
     small_request_wait(&r);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(r.items[i].status, HR_OK);
