@@ -67,6 +67,7 @@ def test_envoy():
     from google.protobuf import json_format
     from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401: types of the file
     from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: F401
+    from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2  # noqa: F401
     from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
     document, = documents("envoy/hrnet.yaml")
     json_format.ParseDict(document, bootstrap.Bootstrap())
