@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 #include <stdatomic.h>
+#include <time.h>
+
+#define PATIENCE 300 /* s, of a machine that does much else */
 
 static atomic_uint ends;
 
@@ -69,10 +72,17 @@ enum hr_status small_request_submit(struct small_request *r, struct hr_service *
 
 void small_request_wait(struct small_request *r)
 {
+    struct timespec end;
+    int error = 0;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE;
     pthread_mutex_lock(&r->mutex);
-    while (!r->done)
-        pthread_cond_wait(&r->changed, &r->mutex);
+    while (!r->done && error == 0)
+        error = pthread_cond_timedwait(&r->changed, &r->mutex, &end);
+    const bool done = r->done;
     pthread_mutex_unlock(&r->mutex);
+    if (!done)
+        fail_msg("not done within %d s", PATIENCE);
 }
 
 bool small_request_is_done(struct small_request *r)

@@ -38,9 +38,18 @@ void hr_item_list_remove(struct hr_item_list *list, struct hr_item *item)
     list->count--;
 }
 
+/* Wakes the clock for a deadline that is nearer than what it waits for.  It sees what is in a
+ * queue: so whatever enters one is told, also what comes from a decoder. */
+static void tell_clock(struct hr_batcher *b, const struct hr_request *request)
+{
+    if (request->deadline_ns && request->deadline_ns < b->next_deadline_ns)
+        pthread_cond_signal(&b->clock);
+}
+
 void hr_batch_wait(struct hr_batcher *b, struct hr_item *item, uint64_t now_ns)
 {
     struct hr_lane *lane = item->lane;
+    tell_clock(b, item->request);
     item->stage = HR_ITEM_WAITING;
     item->since_ns = now_ns;
     hr_item_list_push(&lane->waiting, item);
@@ -313,8 +322,7 @@ enum hr_status hr_batcher_submit(struct hr_batcher *b, struct hr_request *reques
             request->items[i].request = request;
             enqueue(b, &request->items[i], now_ns);
         }
-        if (request->deadline_ns && request->deadline_ns < b->next_deadline_ns)
-            pthread_cond_signal(&b->clock);
+        tell_clock(b, request);
     } else {
         atomic_fetch_add(&request->served->stats.reject_count, 1);
     }

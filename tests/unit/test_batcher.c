@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 #include "base/os.h"
 #include "base/pool.h"
@@ -268,6 +270,37 @@ static void the_overdue_end_in_the_queue(void **state)
     small_request_fini(&r);
 }
 
+/* The clock sees no picture that a decoder has; it must hear of it when that is done. */
+static void a_deadline_is_kept_behind_a_decoder(void **state)
+{
+    enum { SIDE = 6000 };
+    struct fixture *f = *state;
+    struct small_request held, late, r;
+    struct hr_buffer png = { 0 };
+    uint8_t *grey = calloc(SIDE, SIDE);
+    assert_non_null(grey);
+    make_png(&png, 0, 8, SIDE, SIDE, grey, (size_t)SIDE * SIDE); /* decoded in some 200 ms */
+    free(grey);
+    small_hold_begin(&held, f->service, f->x);
+    small_request_init(&r, f->service, 1);
+    small_request_pictures(&r, span_of(&png));
+    r.request.deadline_ns = hr_os_now_ns() + 1000000000;
+    submit(f, &r);
+    usleep(5000); /* the decoder has it */
+    small_request_init(&late, f->service, 1);
+    small_request_tensors(&late, f->x, SMALL_SIDE, SMALL_SIDE);
+    late.request.deadline_ns = hr_os_now_ns() + 50000000; /* then the clock looks again */
+    if (small_request_submit(&late, f->service) == HR_OK)
+        small_request_wait(&late);
+    small_request_wait(&r); /* while the worker is held */
+    is_all(&r, HR_E_DEADLINE, "deadline");
+    small_let_go();
+    small_request_fini(&held);
+    small_request_fini(&late);
+    small_request_fini(&r);
+    hr_buffer_fini(&png);
+}
+
 static void the_cancelled_are_not_computed(void **state)
 {
     struct fixture *f = *state;
@@ -331,6 +364,7 @@ int main(void)
         TEST(what_does_not_fit_is_refused_at_once),
         TEST(a_deadline_that_cannot_be_met_is_refused),
         TEST(the_overdue_end_in_the_queue),
+        TEST(a_deadline_is_kept_behind_a_decoder),
         TEST(the_cancelled_are_not_computed),
         TEST(what_has_not_begun_ends_with_the_server),
     };
