@@ -230,6 +230,8 @@ static struct hr_service_options service_of(struct models *models, const struct 
         .batcher = { .workers = lanes.workers,
                      .decoders = lanes.decoders,
                      .queue_items = (size_t)hr_arg_count(args, "queue"),
+                     .in_turns = lanes.workers == 1 && (lanes.session.threads == 0 ||
+                                                        lanes.session.threads >= hrnet_cpu_count()),
                      .decode = hr_setup_decode(args) },
         .gate = { .token_file = hr_arg_text(args, "token-file"),
                   .rate = hr_arg_real(args, "rate"),

@@ -21,10 +21,11 @@ struct hr_batcher {
     pthread_mutex_t mutex;
     pthread_cond_t work, decode, clock; /* waited for by workers, decoders, the clock */
     bool stopping;
-    size_t items;                /* unfinished ones */
-    struct hr_item_list encoded; /* wait for a decoder */
-    struct hr_lane *listed;      /* lanes with waiting items */
-    uint64_t next_deadline_ns;   /* UINT64_MAX: none */
+    size_t items;                 /* unfinished ones */
+    struct hr_item_list encoded;  /* wait for a decoder */
+    struct hr_lane *listed;       /* lanes with waiting items */
+    unsigned decoding, computing; /* decoders and workers that are at it */
+    uint64_t next_deadline_ns;    /* UINT64_MAX: none */
     struct hr_batch_thread *threads;
     unsigned thread_count;
 };

@@ -7,11 +7,19 @@
 
 /* ---- Decoders ---- */
 
-/* The first picture that has a place for its tensor. */
+/* Where a batch uses every CPU, a picture that is decoded beside it stops one of its threads, and
+ * for that one all others wait at the end of a step: it costs twice its time and more.  So pictures
+ * have their turn between batches, unless the next batch would not be full. */
+static bool has_its_turn(const struct hr_batcher *b, const struct hr_lane *lane)
+{
+    return !b->options.in_turns || b->computing == 0 || lane->waiting.count < lane->batch;
+}
+
+/* The first picture that has its turn and a place for its tensor. */
 static struct hr_item *next_encoded(const struct hr_batcher *b)
 {
     struct hr_item *item = b->encoded.first;
-    while (item && item->lane->free_slots == 0)
+    while (item && (item->lane->free_slots == 0 || !has_its_turn(b, item->lane)))
         item = item->next;
     return item;
 }
@@ -37,11 +45,14 @@ static void decode_one(struct hr_batcher *b, struct hr_item *item)
     item->stage = HR_ITEM_DECODING;
     item->queue_ns += start_ns - item->since_ns;
     item->slot = item->lane->slots[--item->lane->free_slots];
+    b->decoding++;
     pthread_mutex_unlock(&b->mutex);
     enum hr_status status = decode(b, item);
     const uint64_t now_ns = hr_os_now_ns();
     item->decode_ns = now_ns - start_ns;
     pthread_mutex_lock(&b->mutex);
+    b->decoding--;
+    pthread_cond_signal(&b->work); /* who may wait for the last one */
     if (status != HR_OK) {
         message = hr_last_message();
     } else {
@@ -75,6 +86,21 @@ void *hr_batch_decoder(void *argument)
 }
 
 /* ---- Workers ---- */
+
+#define PAUSE 16 /* part of a batch's time that a worker leaves to decoders at most */
+
+/* Whether decoders, in their turn, get this batch and the next one ready; until *end_ns, which is
+ * set when the pause begins (0). */
+static bool pauses(const struct hr_batcher *b, const struct hr_lane *lane, uint64_t now_ns,
+                   uint64_t *end_ns)
+{
+    if (!b->options.in_turns || lane->waiting.count >= 2 * lane->batch ||
+        (b->decoding == 0 && !next_encoded(b)))
+        return false;
+    if (*end_ns == 0)
+        *end_ns = now_ns + hr_lane_expect_ns(lane, lane->batch) / PAUSE;
+    return now_ns < *end_ns;
+}
 
 /* The lane whose first item has waited longest among those that may start: full, or waited out.
  * Otherwise NULL, and when to look again. */
@@ -160,12 +186,16 @@ static void run_batch(struct hr_batcher *b, struct hr_batch_thread *t, struct hr
     struct hr_request *done = NULL;
     const size_t count = take_batch(b, t, lane, now_ns, &done);
     enum hr_status status = HR_OK;
+    b->computing++;
     pthread_mutex_unlock(&b->mutex);
     hr_batch_call_done(done);
     done = NULL;
     if (count > 0)
         status = compute(b, t, lane, count);
     pthread_mutex_lock(&b->mutex);
+    b->computing--;
+    if (b->encoded.first)
+        pthread_cond_broadcast(&b->decode);
     for (size_t i = 0; i < count; i++)
         hr_batch_finish(b, t->batch[i], status, hr_last_message(), &done);
     if (done) {
@@ -179,15 +209,20 @@ void *hr_batch_worker(void *argument)
 {
     struct hr_batch_thread *t = argument;
     struct hr_batcher *b = t->batcher;
+    uint64_t pause_end_ns = 0;
     pthread_mutex_lock(&b->mutex);
     while (!b->stopping) {
         const uint64_t now_ns = hr_os_now_ns();
         uint64_t again_ns;
         struct hr_lane *lane = ripe_lane(b, now_ns, &again_ns);
-        if (lane)
-            run_batch(b, t, lane, now_ns);
-        else
+        if (!lane) {
             hr_batch_sleep(b, &b->work, again_ns);
+        } else if (pauses(b, lane, now_ns, &pause_end_ns)) {
+            hr_batch_sleep(b, &b->work, pause_end_ns);
+        } else {
+            run_batch(b, t, lane, now_ns);
+            pause_end_ns = 0;
+        }
     }
     pthread_mutex_unlock(&b->mutex);
     return NULL;

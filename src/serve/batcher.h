@@ -16,6 +16,7 @@ struct hr_batcher_options {
     unsigned workers;   /* sessions that compute side by side (1) */
     unsigned decoders;  /* threads that decode */
     size_t queue_items; /* most items in the server, running ones included */
+    bool in_turns;      /* batches use every CPU: pictures are decoded between them */
     struct hrnet_decode_options decode;
 };
 

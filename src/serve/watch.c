@@ -13,7 +13,8 @@
 #include "base/pool.h"
 
 #define LOOK_EVERY_NS   200000000
-#define ATTEND_EVERY_NS 20000000 /* so long is computed for a client that left */
+#define ATTEND_EVERY_NS 50000000 /* so long is computed for a client that left */
+#define POLLED          64       /* connections that one call looks at */
 
 struct hr_watched {
     int socket;
@@ -44,17 +45,28 @@ static void end_slow(struct hr_watch *w)
         }
 }
 
-static bool has_left(const struct hr_watched *c)
+/* Looks at some of those that wait for an answer; the connection behind them. */
+static const struct hr_watched *tell_some(const struct hr_watched *c)
 {
-    struct pollfd wait = { .fd = c->socket, .events = POLLRDHUP };
-    return poll(&wait, 1, 0) > 0 && (wait.revents & (POLLRDHUP | POLLHUP | POLLERR));
+    struct pollfd waits[POLLED];
+    const struct hr_watched *of[POLLED];
+    nfds_t count = 0;
+    for (; c && count < POLLED; c = c->next)
+        if (c->left) {
+            waits[count] = (struct pollfd){ .fd = c->socket, .events = POLLRDHUP };
+            of[count++] = c;
+        }
+    if (count > 0 && poll(waits, count, 0) > 0)
+        for (nfds_t i = 0; i < count; i++)
+            if (waits[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
+                of[i]->left(of[i]->context);
+    return c;
 }
 
 static void tell_of_left(const struct hr_watch *w)
 {
-    for (const struct hr_watched *c = w->first; c; c = c->next)
-        if (c->left && has_left(c))
-            c->left(c->context);
+    for (const struct hr_watched *c = w->first; c;)
+        c = tell_some(c);
 }
 
 static void *look(void *argument)

@@ -5,10 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "serve/batch_state.h"
 #include "small_pictures.h"
 #include "small_request.h"
 
@@ -153,6 +156,96 @@ static void decoders_go_on_as_room_comes(void **state)
     small_service_stop(service);
 }
 
+/* ---- In turns ---- */
+
+static struct hr_service *start_in_turns(void)
+{
+    struct hr_service_options options;
+    small_service_options(&options);
+    options.batcher.in_turns = true;
+    small_input("x", x);
+    return small_service_start(&options);
+}
+
+static size_t waiting(struct hr_batcher *b, const struct hr_lane *lane)
+{
+    pthread_mutex_lock(&b->mutex);
+    const size_t count = lane->waiting.count;
+    pthread_mutex_unlock(&b->mutex);
+    return count;
+}
+
+static void await_waiting(struct hr_batcher *b, const struct hr_lane *lane, size_t count)
+{
+    for (int i = 0; i < 60000 && waiting(b, lane) < count; i++)
+        usleep(1000);
+    usleep(50000);
+    assert_int_equal(waiting(b, lane), count);
+}
+
+/* Beside a batch that is computed the next one is made ready, and no more. */
+static void pictures_have_their_turn_between_batches(void **state)
+{
+    struct hr_service *service = start_in_turns();
+    struct hr_batcher *b = service->batcher;
+    struct hr_buffer jpeg = { 0 };
+    struct small_request held, r;
+    (void)state;
+    make_block_jpeg(&jpeg, blocks, 1);
+    small_hold_begin(&held, service, x);
+    pthread_mutex_lock(&b->mutex);
+    b->computing++; /* as if a worker were at it */
+    pthread_mutex_unlock(&b->mutex);
+    small_request_init(&r, service, 8);
+    small_request_pictures(&r, span_of(&jpeg));
+    assert_int_equal(small_request_submit(&r, service), HR_OK);
+    await_waiting(b, r.request.served->lanes[0], SMALL_BATCH);
+    pthread_mutex_lock(&b->mutex);
+    b->computing--;
+    pthread_cond_broadcast(&b->decode);
+    pthread_mutex_unlock(&b->mutex);
+    await_waiting(b, r.request.served->lanes[0], 8);
+    small_let_go();
+    small_request_wait(&r);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(r.items[i].status, HR_OK);
+    small_request_fini(&held);
+    small_request_fini(&r);
+    hr_buffer_fini(&jpeg);
+    small_service_stop(service);
+}
+
+/* A worker waits a little for a picture that is being decoded, and not for long. */
+static void a_worker_leaves_decoders_their_turn(void **state)
+{
+    enum { SIDE = 4000 };
+    struct hr_service *service = start_in_turns();
+    struct hr_buffer png = { 0 };
+    struct small_request tensor, picture;
+    uint8_t *grey = calloc(SIDE, SIDE);
+    (void)state;
+    assert_non_null(grey);
+    make_png(&png, 0, 8, SIDE, SIDE, grey, (size_t)SIDE * SIDE); /* decoded in some 0.1 s */
+    free(grey);
+    for (int patient = 0; patient < 2; patient++) {
+        small_request_init(&picture, service, 1);
+        small_request_pictures(&picture, span_of(&png));
+        struct hr_lane *lane = picture.request.served->lanes[0];
+        for (size_t n = 1; n <= lane->batch; n++)
+            atomic_store(&lane->batch_ns[n], patient ? (uint64_t)16000000000000 : 16);
+        assert_int_equal(small_request_submit(&picture, service), HR_OK);
+        submit(&tensor, service, 1);
+        small_request_wait(&tensor);
+        small_request_wait(&picture);
+        assert_int_equal(tensor.items[0].batch, patient ? 2 : 1);
+        assert_int_equal(picture.items[0].status, HR_OK);
+        small_request_fini(&tensor);
+        small_request_fini(&picture);
+    }
+    hr_buffer_fini(&png);
+    small_service_stop(service);
+}
+
 static void a_size_that_cannot_be_planned_fails_its_batch(void **state)
 {
     struct hr_service *service = start(0, 1);
@@ -185,6 +278,8 @@ int main(void)
         cmocka_unit_test(who_waits_longest_is_next),
         cmocka_unit_test(workers_compute_side_by_side),
         cmocka_unit_test(decoders_go_on_as_room_comes),
+        cmocka_unit_test(pictures_have_their_turn_between_batches),
+        cmocka_unit_test(a_worker_leaves_decoders_their_turn),
         cmocka_unit_test(a_size_that_cannot_be_planned_fails_its_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,38 @@ static void who_leaves_is_told_of(void **state)
     hr_watch_destroy(watch);
 }
 
+/* More than one call looks at: each that has left is told of, and no other. */
+static void of_many_each_is_seen(void **state)
+{
+    enum { MANY = 150 };
+    struct hr_watch *watch = NULL;
+    int pair[MANY][2];
+    struct hr_watched *watched[MANY];
+    atomic_int left[MANY] = { 0 };
+    (void)state;
+    assert_int_equal(hr_watch_create(&watch, 3600, 3600), HR_OK);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
+        watched[i] = hr_watch_add(watch, pair[i][0]);
+        if (i % 3) /* the others wait for nothing */
+            hr_watch_attend(watch, watched[i], note, &left[i]);
+        if (i % 2)
+            close(pair[i][1]);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        if (i % 2 && i % 3)
+            wait_for(&left[i]);
+    for (size_t i = 0; i < MANY; i++) {
+        hr_watch_attend(watch, watched[i], NULL, NULL);
+        assert_int_equal(atomic_load(&left[i]) > 0, i % 2 && i % 3);
+        hr_watch_remove(watch, watched[i]);
+        close(pair[i][0]);
+        if (i % 2 == 0)
+            close(pair[i][1]);
+    }
+    hr_watch_destroy(watch);
+}
+
 static void without_memory_nothing_is_watched(void **state)
 {
     struct hr_watch *watch = NULL;
@@ -131,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(each_phase_has_its_limit),
                                         cmocka_unit_test(who_leaves_is_told_of),
+                                        cmocka_unit_test(of_many_each_is_seen),
                                         cmocka_unit_test(without_memory_nothing_is_watched) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
