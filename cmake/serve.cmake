@@ -24,7 +24,7 @@ add_custom_command(OUTPUT ${page}
 
 file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.c)
 if(NOT HRNET_SERVE) # what the client needs stays
-  list(FILTER serve_sources EXCLUDE REGEX "/(http|server)\\.c$")
+  list(FILTER serve_sources EXCLUDE REGEX "/(http(_[a-z]+)?|server)\\.c$")
 endif()
 add_library(hrnet_serve STATIC ${serve_sources} ${descriptors}.c ${page} $<TARGET_OBJECTS:hrnet_serve_messages>)
 add_dependencies(hrnet_serve hrnet_messages)

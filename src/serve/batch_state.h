@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the batcher's two halves share: queues (batcher.c) and threads (batch_threads.c).  Every
- * function here is called with the lock held. */
+ * What the batcher's parts share: its doors (batcher.c), queues (batch_state.c) and threads
+ * (batch_threads.c).  Every function here is called with the lock held. */
 #ifndef HR_SERVE_BATCH_STATE_H
 #define HR_SERVE_BATCH_STATE_H
 
@@ -44,6 +44,14 @@ void hr_batch_free_slot(struct hr_batcher *batcher, struct hr_item *item);
 void hr_batch_finish(struct hr_batcher *batcher, struct hr_item *item, enum hr_status status,
                      const char *message, struct hr_request **done);
 void hr_batch_call_done(struct hr_request *done); /* without the lock */
+
+/* Ends what has not begun of a request with `why`. */
+void hr_batch_end_request(struct hr_batcher *batcher, struct hr_request *request,
+                          enum hr_status why, struct hr_request **done);
+
+/* Wakes the clock for a deadline that is nearer than what it waits for.  It sees what is in a
+ * queue: so whatever enters one is told, also what comes from a decoder. */
+void hr_batch_tell_clock(struct hr_batcher *batcher, const struct hr_request *request);
 
 /* Why a queued item should end now, or HR_OK. */
 enum hr_status hr_batch_verdict(const struct hr_item *item, uint64_t now_ns, const char **message);
