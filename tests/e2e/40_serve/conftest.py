@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the server share.  HRNET_CLIENTS may name a folder of Python packages with
-foreign clients (pip install --target FOLDER 'tritonclient[http]' schemathesis)."""
+"""What the tests of the server share."""
 import os
 import sys
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-sys.path.extend(filter(None, os.environ.get("HRNET_CLIENTS", "").split(":")))
 from server import PICTURES, make_small, run, serving  # noqa: E402
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of other servers, as they are.  Skipped where they are not installed (conftest.py)."""
+"""Clients of other servers, as they are.  Run by the Python of tools/serving_clients."""
 import asyncio
 
 import numpy as np
