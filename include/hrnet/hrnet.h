@@ -608,6 +608,8 @@ struct hrnet_train_options {
     int in_order;   /**< nonzero: the pictures of every epoch come in the order of the data */
     int eval_every; /**< validate after epochs that this divides, and after the last (1) */
     int eval_from;  /**< but not before this epoch (1) */
+    int give_up;    /**< epochs behind the warm-up whose loss is that of a guess, which end the run
+                       (10); 0: never */
 };
 /** The augmentations there are, two lines each: name and what it does; its chance and numbers with
  *  their defaults.  Free with hrnet_free(); NULL without memory. */

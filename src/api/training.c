@@ -24,6 +24,7 @@ void hrnet_train_options_init(struct hrnet_train_options *options, size_t struct
                                                   .most_bad = 100,
                                                   .crop_ratio = 0.875,
                                                   .accumulate = 1,
+                                                  .give_up = 10,
                                                   .eval_every = 1,
                                                   .eval_from = 1,
                                                   .layer_decay = 1.0 };
@@ -101,9 +102,10 @@ static enum hr_status check_ranges(const struct hrnet_train_options *o)
                        "rate_batch %g are counts, accumulate from 1",
                        o->accumulate, o->keep, o->patience, o->save_steps, o->test_size,
                        o->rate_batch);
-    if (o->eval_every < 1 || o->eval_from < 1)
-        return hr_fail(HR_E_ARGUMENT, "eval_every %d and eval_from %d count epochs from 1",
-                       o->eval_every, o->eval_from);
+    if (o->eval_every < 1 || o->eval_from < 1 || o->give_up < 0)
+        return hr_fail(HR_E_ARGUMENT,
+                       "eval_every %d and eval_from %d count epochs from 1, give_up %d from 0",
+                       o->eval_every, o->eval_from, o->give_up);
     if (!(o->lost_seconds >= 0.0))
         return hr_fail(HR_E_ARGUMENT, "lost_seconds is %g: it must not be negative",
                        o->lost_seconds);
@@ -240,6 +242,7 @@ static struct hr_train_options inner_of(const struct hrnet_train_options *o)
         .most_bad = (size_t)o->most_bad,
         .keep = (uint64_t)o->keep,
         .patience = (uint64_t)o->patience,
+        .give_up = (uint64_t)o->give_up,
         .save_steps = (uint64_t)o->save_steps,
         .drop_last = o->drop_last != 0,
         .in_order = o->in_order != 0,

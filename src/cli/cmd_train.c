@@ -78,6 +78,8 @@ static const struct hr_flag flags[] = {
     { "keep", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000, "epochs of which model and state are kept" },
     { "patience", 0, HR_FLAG_COUNT, "N", "0", 0, 1000000,
       "validated epochs without a better one that end the run" },
+    { "give-up", 0, HR_FLAG_COUNT, "N", "10", 0, 1000000,
+      "epochs whose loss is that of a guess that end the run; 0: never" },
     { "eval-every", 0, HR_FLAG_COUNT, "N", "1", 1, 1000000,
       "validate after every Nth epoch, and after the last" },
     { "eval-from", 0, HR_FLAG_COUNT, "EPOCH", "1", 1, 1000000, "but not before this epoch" },
@@ -221,6 +223,7 @@ static struct hrnet_train_options options_of(const struct hr_args *args)
     o.save_steps = (int)hr_arg_count(args, "save-steps");
     o.drop_last = hr_arg_switch(args, "drop-last");
     o.in_order = hr_arg_switch(args, "in-order");
+    o.give_up = (int)hr_arg_count(args, "give-up");
     o.eval_every = (int)hr_arg_count(args, "eval-every");
     o.eval_from = (int)hr_arg_count(args, "eval-from");
     o.tensorboard = hr_arg_switch(args, "tensorboard");

@@ -68,6 +68,7 @@ static const struct field {
     { "good_steps", offsetof(struct hr_checkpoint, scaler.good), true, true },
     { "skipped_steps", offsetof(struct hr_checkpoint, scaler.skipped), true, true },
     { "skipped_in_a_row", offsetof(struct hr_checkpoint, scaler.row), true, true },
+    { "guessed_epochs", offsetof(struct hr_checkpoint, guessed), true, true },
 #undef COUNT
 #undef REAL
 };

@@ -21,6 +21,7 @@ struct hr_checkpoint {
     double best, best_average; /* top-1 shares of the best epoch so far, or -1 */
     double least_loss;         /* of the epochs so far, where nothing is validated */
     uint64_t idle;             /* epochs since there was a better one */
+    uint64_t guessed;          /* epochs without learning, in a row */
     struct hr_plateau plateau;
     double loss; /* of the epoch that is not done: sum over its pictures, and counts of them */
     uint64_t pictures, top1, top5, unlabelled;

@@ -119,7 +119,7 @@ static enum hr_status look_at_set(const struct teller *t, const struct hr_datase
     const size_t classes = (size_t)set->class_count;
     if (set->classes.count == 0 && !set->several && counts_from_one(counts, classes))
         tell(t, HR_LEVEL_ERROR, "label",
-             "labels look 1-based: %zu to 1 all occur and 0 does not (line %zu has %zu); they must "
+             "labels look 1-based: 1 to %zu all occur and 0 does not (line %zu has %zu); they must "
              "count from 0",
              classes - 1, line_with(set, (int32_t)classes - 1), classes - 1);
     else if (!t->validation)

@@ -74,6 +74,12 @@ static enum hr_status as_input(enum hr_status status)
 static enum hr_status open_sets(struct hr_running *r)
 {
     const struct hr_train_options *o = r->options;
+    if (o->validation && o->held_back > 0.0)
+        return hr_fail(
+            HR_E_ARGUMENT,
+            "pictures to validate are named, %s, and a share of the training pictures is "
+            "to be held back for it, %g: one of both is possible",
+            o->validation, o->held_back);
     HR_TRY(o->distill.teacher ? hr_dataset_open_unlabelled(&r->train, o->data, o->root)
                               : hr_dataset_open(&r->train, o->data, o->root));
     HR_TRY(check_unlabelled(r));

@@ -26,7 +26,6 @@ struct trainer {
     struct hr_journal *journal;
     struct hr_evaluation tally; /* of the epoch so far */
     size_t left_out;            /* pictures of the epoch so far */
-    uint64_t guessed;           /* epochs without learning */
     bool guessing_told;
 };
 
@@ -323,18 +322,35 @@ static void judge(struct hr_running *r, const struct hr_train_progress *p, doubl
     hr_plateau_tell(&r->at.plateau, p->validated ? plain : -p->loss);
 }
 
-/* Says once that nothing is learned: the loss stays that of a guess (users.md C14). */
-static void watch_guessing(struct trainer *t, double loss)
+/* Does the loss stay that of a guess (users.md C14)?  A warm-up may take its time. */
+static void count_guesses(struct hr_running *r, double loss)
 {
-    const double guess = t->tally.several ? log(2.0) : log((double)t->r.train.class_count);
-    t->guessed = loss > GUESSING * guess ? t->guessed + 1 : 0;
-    const bool enough = t->guessed >= GUESSED_EPOCHS && t->guessed * t->r.steps >= GUESSED_STEPS;
-    if (enough && !t->guessing_told)
-        hr_log(HR_LOG_WARNING,
-               "nothing is learned: after %d epochs the loss, %.4f, is still that of a guess among "
-               "%d classes, %.4f; check labels and learning rate",
-               (int)t->guessed, loss, t->r.train.class_count, guess);
-    t->guessing_told |= enough;
+    const double guess = r->train.several ? log(2.0) : log((double)r->train.class_count);
+    if (r->distill || (double)r->at.epoch < r->options->warmup_epochs)
+        return;
+    r->at.guessed = loss > GUESSING * guess ? r->at.guessed + 1 : 0;
+}
+
+/* Says once that nothing is learned; HR_E_INTERNAL where that lasts. */
+static enum hr_status watch_guessing(struct trainer *t, double loss)
+{
+    const struct hr_running *const r = &t->r;
+    const uint64_t guessed = r->at.guessed, most = r->options->give_up;
+    char why[256];
+    snprintf(why, sizeof why,
+             "nothing is learned: after %llu epochs the loss, %.4f, is still that of a guess among "
+             "%d classes; check labels and learning rate",
+             (unsigned long long)guessed, loss, r->train.class_count);
+    if (guessed < GUESSED_EPOCHS || guessed * r->steps < GUESSED_STEPS)
+        return HR_OK;
+    if (most > 0 && guessed >= most)
+        return hr_reduce_agree(r->reduce, hr_fail(HR_E_INTERNAL,
+                                                  "%s; the run is given up, %s holds it up to here",
+                                                  why, r->options->folder));
+    if (!t->guessing_told && is_first(t))
+        hr_log(HR_LOG_WARNING, "%s", why);
+    t->guessing_told = true;
+    return HR_OK;
 }
 
 /* What ends an epoch, once it is judged: told first, for the state must not be ahead of the tables.
@@ -382,6 +398,7 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
         p.average_top5 = (double)seen_average.top5 / (double)seen_average.pictures;
         complete(t, &p);
         judge(r, &p, best_before);
+        count_guesses(r, p.loss);
         r->at.epoch++;
         r->at.step = r->at.pictures = r->at.top1 = r->at.top5 = r->at.unlabelled = 0;
         r->at.loss = 0.0;
@@ -398,10 +415,8 @@ static enum hr_status end_epoch(struct trainer *t, double rate)
     if (status != HR_OK) /* the epoch is still to be ended */
         r->at = before;
     HR_TRY(status);
-    if (!r->distill && is_first(t))
-        watch_guessing(t, p.loss);
     HR_TRY(tell(t, &p, false, &goes_on));
-    return goes_on ? HR_OK : stopped(t);
+    return goes_on ? watch_guessing(t, p.loss) : stopped(t);
 }
 
 /* ---- All ---- */

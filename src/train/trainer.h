@@ -48,6 +48,8 @@ struct hr_train_options {
     bool balanced;     /* every class equally often */
     size_t most_bad;   /* pictures that may be unreadable; they are left out */
     uint64_t keep;     /* epochs of which all files are kept */
+    uint64_t give_up;  /* epochs behind the warm-up whose loss is that of a guess, in a row, which
+                          end  the run; 0: never */
     uint64_t patience; /* epochs without a better one that end the run; 0: never */
     bool drop_last;    /* of an epoch: a batch that is not full */
     bool in_order;     /* the pictures of every epoch, as the data has them */
@@ -98,7 +100,7 @@ typedef bool hr_train_observer(void *context, const struct hr_train_progress *pr
  * best-average.safetensors, epoch-N.safetensors and epoch-N.state.safetensors of the last `keep`
  * epochs, state.safetensors (all that resuming needs), and hr_journal's tables.  HR_E_CANCELLED
  * when the observer stopped it, with a checkpoint of the last step; HR_E_INTERNAL naming epoch,
- * step and layer when a value is infinite or no number.
+ * step and layer when a value is infinite or no number, or saying that nothing is learned.
  *
  * Of several processes that were started together each takes its part of every batch.  The first
  * one alone observes and writes, and has the message where all fail; where another is lost it

@@ -157,7 +157,7 @@ static void labels_that_count_from_one(void **state)
     write_file("one.txt", "train/a/0.ppm 1\ntrain/b/1.ppm 2\ntrain/b/3.ppm 3\n");
     struct hr_inspection in = look("one.txt", NULL, true);
     (void)state;
-    expect("labels look 1-based: 3 to 1 all occur and 0 does not (line 3 has 3)");
+    expect("labels look 1-based: 1 to 3 all occur and 0 does not (line 3 has 3)");
     assert_int_equal(in.errors, 1);
     hr_inspection_fini(&in);
 }

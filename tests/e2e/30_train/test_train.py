@@ -545,6 +545,23 @@ def test_learning_nothing_is_told(data, tmp_path):
     assert result.returncode == 0 and "nothing is learned" in result.stderr, result.stderr
 
 
+def test_a_run_that_learns_nothing_is_given_up(data, tmp_path):
+    """Once the warm-up is over; what was counted before a break counts on."""
+    args = ["--lr", "1e-12", "--smoothing", "0.5", "-b", "2", "--give-up", "4", "--warmup", "1"]
+    result = train(data / "train", tmp_path / "run", *args, epochs=30)
+    assert result.returncode == 1 and len(result.stdout.splitlines()) == 5, result.stderr
+    assert "after 4 epochs the loss, " in result.stderr and "the run is given up" in result.stderr
+    again = train(data / "train", tmp_path / "run", *args, "--resume", epochs=30)
+    assert again.returncode == 1 and len(again.stdout.splitlines()) == 1, again.stderr
+    more = train(data / "train", tmp_path / "run", *args, "--resume", "--give-up", "7", epochs=30)
+    assert more.returncode == 1 and len(more.stdout.splitlines()) == 2, more.stderr
+
+
+def test_pictures_to_validate_are_named_or_held_back(data, tmp_path):
+    result = train(data / "train", tmp_path / "run", "--val", data / "val", "--val-split", "0.1")
+    assert result.returncode == 2 and "one of both is possible" in result.stderr
+
+
 def test_the_rate_follows_the_batch_and_is_told(data, tmp_path):
     def told(*args):
         result = run("train", data / "train", "-o", tmp_path / str(len(args)), "-e", "1", "-a",
