@@ -70,6 +70,8 @@ static const struct hr_flag flags[] = {
     { "test-size", 0, HR_FLAG_COUNT, "PX", "0", 0, 4096, "height and width in evaluation" },
     { "crop-ratio", 0, HR_FLAG_REAL, "R", "0.875", 0, 0,
       "in evaluation: of the size and the shorter side of the resized picture" },
+    { "recipe", 0, HR_FLAG_CHOICE, "opencv|opencv-deploy|pillow|pillow-bicubic", "opencv", 0, 0,
+      "how pictures are resized, cropped and scaled; pillow for timm's and Microsoft's weights" },
     { "resize-short", 0, HR_FLAG_COUNT, "PX", NULL, 0, 16384,
       "that shorter side itself; 0 stretches to the size" },
     { "scale", 0, HR_FLAG_REAL, "R", NULL, 0, 0, "factor of the 8-bit values" },
@@ -125,6 +127,8 @@ static const struct hr_flag flags[] = {
     { "progress", 0, HR_FLAG_CHOICE, "bar|plain|json|none", NULL, 0, 0, "progress on stderr" },
     { 0 },
 };
+
+#define RATIO_PX 16000 /* so that ratios of three digits are whole pixels */
 
 struct run {
     const struct hr_args *args;
@@ -242,13 +246,17 @@ static int set_recipe(struct hrnet_train_options *o, struct hrnet_recipe *recipe
 {
     const bool short_given = hr_arg_text(args, "resize-short") != NULL;
     if (!short_given && !hr_arg_text(args, "scale") && !hr_arg_text(args, "mean") &&
-        !hr_arg_text(args, "deviation"))
+        !hr_arg_text(args, "deviation") && strcmp(hr_arg_text(args, "recipe"), "opencv") == 0)
         return -1;
     if (hrnet_recipe_named("opencv", recipe) != HRNET_OK)
         return hr_report(HRNET_E_ARGUMENT);
     const int code = hr_setup_recipe(recipe, args, recipe);
     if (short_given && o->test_size)
         recipe->crop_width = recipe->crop_height = o->test_size;
+    if (!short_given && code < 0) { /* it is the ratio that counts */
+        recipe->crop_width = recipe->crop_height = (int)(RATIO_PX * o->crop_ratio + 0.5);
+        recipe->resize_short = RATIO_PX;
+    }
     o->recipe = recipe;
     return code;
 }

@@ -54,6 +54,18 @@ static enum hr_status take_train_mode(const struct hr_config_sink *sink,
                             value->text ? value->text : "...");
 }
 
+static enum hr_status take_old_file(const struct hr_config_sink *sink, const struct hr_value *value,
+                                    const struct hr_value *root)
+{
+    (void)sink;
+    (void)root;
+    return hr_config_refuse(
+        HR_E_UNSUPPORTED, value,
+        "this is a file of PaddleClas before 2.1 (mode, ARCHITECTURE, TRAIN ...): "
+        "take the newer file of the network, whose keys are Global, Arch, "
+        "Optimizer and DataLoader, and set what differs with -o");
+}
+
 /* Theirs counts from 0. */
 static enum hr_status take_first_evaluation(const struct hr_config_sink *sink,
                                             const struct hr_value *value,
@@ -340,6 +352,8 @@ const struct hr_config_key hr_config_keys[] = {
     { "Global.hpi_config_path", NULL, NULL, "", NULL },
     { "Global.pdx_model_name", NULL, NULL, "", NULL },
     { "Global.class_num", "classes", "classes", NULL, NULL },
+    { "mode", NULL, NULL, NULL, take_old_file },
+    { "ARCHITECTURE", NULL, NULL, NULL, take_old_file },
     { "AMP", NULL, NULL, NULL, take_amp },
     { "EMA.decay", "ema", NULL, NULL, NULL },
     { "Arch.name", NULL, NULL, NULL, take_arch_name },
@@ -351,6 +365,10 @@ const struct hr_config_key hr_config_keys[] = {
     { "Arch.pretrained", NULL, NULL, NULL, take_arch_pretrained },
     { "Arch.use_ssld", NULL, NULL, "True|False|None", NULL },
     { "Arch.use_sync_bn", NULL, NULL, NULL, take_sync_norms },
+    { "Arch.use_ml_decoder", NULL, NULL, "False|None", NULL },
+    { "Arch.return_patterns", NULL, NULL, "None", NULL },
+    { "Arch.infer_output_key", NULL, NULL, "None|logits", NULL },
+    { "Arch.infer_add_softmax", NULL, NULL, "True|False|None", NULL }, /* of their export */
     { "Loss.Train", NULL, NULL, NULL, hr_config_take_loss },
     { "Loss.Eval.*", NULL, NULL, "", NULL },
     { "Optimizer", NULL, NULL, NULL, hr_config_take_optimizer },

@@ -219,14 +219,14 @@ static const struct argument decode[] = {
     { "to_rgb", NULL, NULL, "True", PLAIN, NULL },
     { "to_np", NULL, NULL, "False", PLAIN, NULL },
     { "channel_first", NULL, NULL, "False", PLAIN, NULL },
-    { "backend", NULL, NULL, "cv2", PLAIN, NULL },
+    { "backend", NULL, NULL, "cv2|pil", PLAIN, NULL },
     { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
 static const struct argument resize[] = {
     { "resize_short", "resize-short", "resize-short", NULL, PLAIN, NULL },
     { "size", "test-size", "size", NULL, STRETCH, NULL },
-    { "interpolation", NULL, NULL, "None|bilinear", PLAIN, NULL },
-    { "backend", NULL, NULL, "cv2", PLAIN, NULL },
+    { "interpolation", NULL, NULL, "None|bilinear|bicubic", PLAIN, NULL },
+    { "backend", NULL, NULL, "cv2|pil", PLAIN, NULL },
     { "return_numpy", NULL, NULL, "", PLAIN, NULL },
     { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
@@ -237,8 +237,8 @@ static const struct argument crop[] = {
 static const struct argument train_resize[] = {
     { "resize_short", "resize-short", NULL, NULL, PLAIN, NULL },
     { "size", "size", NULL, NULL, STRETCH, NULL },
-    { "interpolation", NULL, NULL, "None|bilinear", PLAIN, NULL },
-    { "backend", NULL, NULL, "cv2", PLAIN, NULL },
+    { "interpolation", NULL, NULL, "None|bilinear|bicubic", PLAIN, NULL },
+    { "backend", NULL, NULL, "cv2|pil", PLAIN, NULL },
     { "return_numpy", NULL, NULL, "", PLAIN, NULL },
     { NULL, NULL, NULL, NULL, PLAIN, NULL },
 };
@@ -277,8 +277,8 @@ static const struct argument rand_crop[] = {
     WORDS("scale", "area|most"),
     WORDS("ratio", "low|high"),
     WORD("use_log_aspect", "log"),
-    ONLY("interpolation", "None|bilinear"),
-    ONLY("backend", "cv2"),
+    ONLY("interpolation", "None|bilinear|bicubic"),
+    ONLY("backend", "cv2|pil"),
     END,
 };
 static const struct argument resized_crop[] = {
@@ -420,19 +420,56 @@ static enum hr_status check_normalisation(const struct hr_value *own, const stru
                                   "NormalizeImage must be the same for Train and Eval");
 }
 
+/* The recipe whose resizing is the operation's; NULL: OpenCV's, the usual one. */
+static enum hr_status resizing_of(const char **recipe, const struct hr_value *operation)
+{
+    const struct hr_value *const backend = hr_value_get(operation, "backend");
+    const struct hr_value *const filter = hr_value_get(operation, "interpolation");
+    const bool pillow = backend && hr_config_is_word(backend, "pil");
+    const bool bicubic = filter && hr_config_is_word(filter, "bicubic");
+    *recipe = pillow ? (bicubic ? "pillow-bicubic" : "pillow") : NULL;
+    return bicubic && !pillow ? hr_config_refuse(HR_E_UNSUPPORTED, filter,
+                                                 "bicubic can only be Pillow's here: backend: pil")
+                              : HR_OK;
+}
+
+/* What resizes in one of the lists. */
+static const struct hr_value *resizer(const struct hr_value *list)
+{
+    const struct hr_value *const random = find_operation(list, "RandCropImage");
+    return random ? random : find_operation(list, "ResizeImage");
+}
+
+/* Training and evaluation resize in the same way, since the model has one recipe. */
+static enum hr_status give_resizing(const struct hr_config_sink *sink, const struct hr_value *list,
+                                    const struct hr_value *other)
+{
+    const struct hr_value *const own = resizer(list), *const theirs = resizer(other);
+    const char *recipe = NULL, *second = NULL;
+    HR_TRY(resizing_of(&recipe, own));
+    HR_TRY(resizing_of(&second, theirs));
+    if (own && theirs && (recipe != second) && (!recipe || !second || strcmp(recipe, second) != 0))
+        return hr_config_refuse(HR_E_UNSUPPORTED, own,
+                                "Train and Eval must resize with the same backend and "
+                                "interpolation here");
+    return recipe ? sink->give(sink->context, "recipe", recipe, own) : HR_OK;
+}
+
 enum hr_status hr_config_take_eval_ops(const struct hr_config_sink *sink,
                                        const struct hr_value *value, const struct hr_value *root)
 {
     struct steps steps = { .all = { 0 } };
     const enum hr_status status =
         take_list(sink, value, eval_operations, HR_COUNT(eval_operations), &steps);
+    const struct hr_value *const train =
+        hr_config_at(root, "DataLoader.Train.dataset.transform_ops");
     end_steps(&steps);
-    if (status != HR_OK || sink->evaluates)
-        return status;
-    return check_normalisation(
-        find_operation(value, "NormalizeImage"),
-        find_operation(hr_config_at(root, "DataLoader.Train.dataset.transform_ops"),
-                       "NormalizeImage"));
+    HR_TRY(status);
+    HR_TRY(give_resizing(sink, value, sink->evaluates ? NULL : train));
+    if (sink->evaluates)
+        return HR_OK;
+    return check_normalisation(find_operation(value, "NormalizeImage"),
+                               find_operation(train, "NormalizeImage"));
 }
 
 /* Operations on batches; OpSampler's are a map of several, one of which is drawn. */
@@ -476,6 +513,7 @@ enum hr_status hr_config_take_train_ops(const struct hr_config_sink *sink,
         sink, value, hr_config_at(root, "DataLoader.Train.dataset.batch_transform_ops"), &steps);
     end_steps(&steps);
     HR_TRY(status);
+    HR_TRY(give_resizing(sink, value, hr_config_at(root, "DataLoader.Eval.dataset.transform_ops")));
     for (size_t i = 0; i < HR_COUNT(crops); i++)
         cropped = cropped || has_operation(value, crops[i]);
     if (!cropped)

@@ -116,7 +116,8 @@ static void hash_data(struct hr_running *r)
     hr_hex(r->data_hash, digest);
 }
 
-/* Pictures are resized to size / ratio, rounded; PaddleClas's ratio is 224 / 256. */
+/* Pictures are resized to size / ratio, rounded, or cut off as timm does it (but for what division
+ * is off); PaddleClas's ratio is 224 / 256. */
 static enum hr_status make_recipe(struct hr_recipe *recipe, const struct hr_train_options *o,
                                   int size)
 {
@@ -128,7 +129,9 @@ static enum hr_status make_recipe(struct hr_recipe *recipe, const struct hr_trai
         ratio = recipe->resize_short ? (double)recipe->crop_width / recipe->resize_short : 0.0;
     }
     recipe->crop_width = recipe->crop_height = size;
-    recipe->resize_short = ratio > 0.0 ? (int)lround((double)size / ratio) : 0;
+    const bool cuts = recipe->resize != HR_RESIZE_OPENCV;
+    const double side = ratio > 0.0 ? (double)size / ratio : 0.0;
+    recipe->resize_short = (int)(cuts ? floor(side + 1e-9) : round(side));
     return hr_recipe_check(recipe);
 }
 

@@ -179,6 +179,27 @@ def test_schedules_of_a_file(schedule, words, notice):
     assert notice in notices and notices.count("\n") == (2 if notice else 1)
 
 
+PIL = "DataLoader.Train.dataset.transform_ops.1.RandCropImage={'size': 224, 'backend': 'pil', " \
+      "'interpolation': '%s'}"
+PIL_EVAL = "DataLoader.Eval.dataset.transform_ops.1.ResizeImage={'resize_short': 256, 'backend': " \
+           "'pil', 'interpolation': '%s'}"
+
+
+def test_pictures_resized_by_pillow(tmp_path):
+    for filter_, recipe in (("bicubic", "pillow-bicubic"), ("bilinear", "pillow")):
+        settings = ["-o", PIL % filter_, "-o", PIL_EVAL % filter_]
+        assert shown("train", "-c", FILE, *settings)[0]["recipe"][0] == recipe
+        values, _ = shown("eval", "-c", FILE, *settings, "-o", "Global.pretrained_model=w")
+        assert values["recipe"][0] == recipe and values["resize-short"][0] == "256"
+    for settings, message in ((["-o", PIL % "bicubic"], "Train and Eval must resize"),
+                              (["-o", (PIL % "bicubic").replace("'pil'", "'cv2'")], "backend: pil")):
+        result = run("train", "-c", FILE, *settings, "--print-config")
+        assert result.returncode == 3 and message in result.stderr, result.stderr
+    (tmp_path / "old.yaml").write_text("mode: 'train'\nARCHITECTURE:\n  name: 'HRNet_W18_C'\n")
+    result = run("train", "-c", tmp_path / "old.yaml")
+    assert result.returncode == 3 and "old.yaml:1: this is a file of PaddleClas before" in result.stderr
+
+
 @pytest.mark.parametrize("settings, precision, scale, notice", [
     (["use_amp=False"], "fp32", "-", ""),
     (["use_amp=True"], "fp16", "dynamic:scale=128.0", ""),

@@ -596,6 +596,21 @@ def test_another_size_in_evaluation(data, tmp_path):
     assert f"validation loss {report['loss']:.5f}" in result.stdout
 
 
+def test_recipes_of_training(data, tmp_path):
+    """The model has it, and evaluates with it; ratios are rounded as OpenCV's users or timm do."""
+    for flags, short, name in ((["--recipe", "pillow-bicubic"], 36, "pillow-bicubic"),
+                               (["--mean", "0.5,0.5,0.5"], 37, "opencv"),
+                               (["--recipe", "pillow", "--resize-short", "40"], 40, "pillow")):
+        out = tmp_path / name
+        result = train(data / "train", out, "--val", data / "val", *flags, epochs=1)
+        assert result.returncode == 0, result.stderr
+        report = json.loads(run("eval", data / "val", "-m", out / "latest.safetensors", "-f",
+                                "json").stdout)
+        assert report["recipe"] == name and report["resize_short"] == short
+        assert f"validation loss {report['loss']:.5f}" in result.stdout
+        shutil.rmtree(out)
+
+
 @pytest.mark.parametrize("args, word", [(["--schedule", "cosin"], "did you mean cosine"),
                                         (["--schedule", "step:evry=3"], "did you mean every"),
                                         (["--freeze", "stem"], "conv_layer1_"),
