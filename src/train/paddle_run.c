@@ -236,6 +236,9 @@ static enum hr_status load_schedule(const struct hr_paddle_run *run, struct hr_c
                            path);
         at->plateau.seen = (uint64_t)(rate.warms ? rate.inner_step : rate.step);
         at->plateau.rate = rate.warms ? rate.inner_rate : rate.rate;
+        if (!(at->plateau.rate > 0.0) || !isfinite(at->plateau.rate))
+            return hr_fail(HR_E_FORMAT, "%s: the rate of its schedule is %g", path,
+                           at->plateau.rate);
         at->plateau.bad = (uint64_t)rate.bad;
         at->plateau.cooling = (uint64_t)rate.cooling;
         at->plateau.best = rate.has_best ? rate.best : 0.0;
