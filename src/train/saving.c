@@ -169,13 +169,17 @@ static enum hr_status save_paddle(const struct hr_running *r, bool is_best)
     return HR_OK;
 }
 
-enum hr_status hr_saving_within(struct hr_running *r, const struct hr_saved *saved, size_t count)
+enum hr_status hr_saving_within(struct hr_running *r)
 {
     HR_TRY(hr_saving_bad(r));
-    HR_TRY(hr_saving_state(r));
-    for (size_t i = 0; i < count; i++)
-        HR_TRY(save_model(r, saved[i].model, saved[i].latest));
-    return HR_OK;
+    return hr_saving_state(r);
+}
+
+enum hr_status hr_saving_latest(const struct hr_running *r, const struct hr_model *model,
+                                const struct hr_model *average)
+{
+    HR_TRY(save_model(r, model, "latest"));
+    return average ? save_model(r, average, "average") : HR_OK;
 }
 
 enum hr_status hr_saving_epoch(struct hr_running *r, const struct hr_saved *saved, size_t count)

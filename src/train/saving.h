@@ -16,9 +16,11 @@ struct hr_saved {
  * first model is the one that is kept by epoch. */
 enum hr_status hr_saving_epoch(struct hr_running *r, const struct hr_saved *saved,
                                size_t count) HR_WARN_UNUSED;
-/* Within an epoch: the state, first, since whoever asked may not wait; then the latest models. */
-enum hr_status hr_saving_within(struct hr_running *r, const struct hr_saved *saved,
-                                size_t count) HR_WARN_UNUSED;
+/* Within an epoch: the state and the table of bad pictures; and the latest models, average NULL
+ * where there is none. */
+enum hr_status hr_saving_within(struct hr_running *r) HR_WARN_UNUSED;
+enum hr_status hr_saving_latest(const struct hr_running *r, const struct hr_model *model,
+                                const struct hr_model *average) HR_WARN_UNUSED;
 /* Just the state: where ranks may be gone, and seconds count. */
 enum hr_status hr_saving_state(struct hr_running *r) HR_WARN_UNUSED;
 /* The table of bad pictures, where it has changed: a file for people, the state has its own. */

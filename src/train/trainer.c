@@ -248,23 +248,28 @@ static enum hr_status make_models(const struct hr_running *r, struct hr_model **
     return r->average ? hr_validation_model(average, r, r->average) : HR_OK;
 }
 
+/* The state first; the latest models follow. */
 static enum hr_status write_within(struct hr_running *r)
 {
     struct hr_model *model = NULL, *average = NULL;
+    HR_TRY(hr_saving_within(r));
     enum hr_status status = make_models(r, &model, &average);
-    const struct hr_saved saved[] = { { .model = model, .latest = "latest" },
-                                      { .model = average, .latest = "average" } };
     if (status == HR_OK)
-        status = hr_saving_within(r, saved, average ? 2 : 1);
+        status = hr_saving_latest(r, model, average);
     hr_model_unref(model);
     hr_model_unref(average);
     return status;
 }
 
-/* Within an epoch the first rank writes; all learn whether it could. */
-static enum hr_status save_within(struct trainer *t)
+/* Within an epoch the first rank writes; all learn whether it could.  stops: a launcher that was
+ * told to stop several processes may end them any moment, so that the state must do. */
+static enum hr_status save_within(struct trainer *t, bool stops)
 {
-    return hr_reduce_agree(t->r.reduce, is_first(t) ? write_within(&t->r) : HR_OK);
+    struct hr_running *const r = &t->r;
+    enum hr_status status = HR_OK;
+    if (is_first(t))
+        status = stops && r->reduce ? hr_saving_within(r) : write_within(r);
+    return hr_reduce_agree(r->reduce, status);
 }
 
 static enum hr_status stopped(const struct trainer *t)
@@ -298,7 +303,7 @@ static enum hr_status run_epoch(struct trainer *t, double *rate)
         bool goes_on;
         HR_TRY(tell(t, &p, true, &goes_on));
         if (!goes_on || (save > 0 && r->at.step % save == 0 && r->at.step < r->steps))
-            HR_TRY(save_within(t));
+            HR_TRY(save_within(t, !goes_on));
         if (!goes_on)
             return stopped(t);
     }

@@ -95,7 +95,7 @@ def test_epochs_that_are_validated(data, tmp_path, flags, validated):
 
 def test_only_validated_epochs_count_as_not_better(data, tmp_path):
     """For the end of the run, and for a schedule that waits: of 12 epochs those that 3 divides."""
-    args = ["--val", data / "val", "--lr", "1e-6", "--eval-every", "3", "--patience", "2",
+    args = ["--val", data / "val", "--lr", "1e-6", "--eval-every", "3", "--patience", "2", "--give-up", "0",
             "--schedule", "plateau:patience=0,factor=0.5"]
     result = train(data / "train", tmp_path / "run", *args, epochs=50)
     assert result.returncode == 0, result.stderr
