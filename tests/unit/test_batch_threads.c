@@ -152,6 +152,12 @@ static void decoders_go_on_as_room_comes(void **state)
     assert_int_equal(lane->free_slots, 2 * SMALL_BATCH + 1);
     small_request_fini(&held);
     small_request_fini(&r);
+    small_request_init(&r, service, SMALL_ITEMS); /* bad ones give their room back */
+    small_request_pictures(&r, (struct hr_span){ (const uint8_t *)"junk", 4 });
+    assert_int_equal(small_request_submit(&r, service), HR_OK);
+    small_request_wait(&r);
+    assert_int_equal(lane->free_slots, 2 * SMALL_BATCH + 1);
+    small_request_fini(&r);
     hr_buffer_fini(&jpeg);
     small_service_stop(service);
 }

@@ -13,6 +13,7 @@
 
 #include "base/os.h"
 #include "base/pool.h"
+#include "serve/batch_state.h"
 #include "small_pictures.h"
 #include "small_request.h"
 
@@ -270,6 +271,24 @@ static void the_overdue_end_in_the_queue(void **state)
     small_request_fini(&r);
 }
 
+static void a_verdict_is_the_first_reason(void **state)
+{
+    struct hr_request request = { .deadline_ns = 100 };
+    const struct hr_item item = { .request = &request };
+    const char *message;
+    (void)state;
+    assert_int_equal(hr_batch_verdict(&item, 99, &message), HR_OK);
+    assert_int_equal(hr_batch_verdict(&item, 100, &message), HR_E_DEADLINE);
+    assert_non_null(strstr(message, "deadline"));
+    request.cancelled = HR_E_CANCELLED;
+    assert_int_equal(hr_batch_verdict(&item, 100, &message), HR_E_CANCELLED);
+    request.cancelled = HR_E_BUSY;
+    assert_int_equal(hr_batch_verdict(&item, 0, &message), HR_E_BUSY);
+    assert_non_null(strstr(message, "stopping"));
+    request = (struct hr_request){ 0 }; /* no deadline */
+    assert_int_equal(hr_batch_verdict(&item, UINT64_MAX, &message), HR_OK);
+}
+
 /* The clock sees no picture that a decoder has; it must hear of it when that is done. */
 static void a_deadline_is_kept_behind_a_decoder(void **state)
 {
@@ -364,6 +383,7 @@ int main(void)
         TEST(what_does_not_fit_is_refused_at_once),
         TEST(a_deadline_that_cannot_be_met_is_refused),
         TEST(the_overdue_end_in_the_queue),
+        cmocka_unit_test(a_verdict_is_the_first_reason),
         TEST(a_deadline_is_kept_behind_a_decoder),
         TEST(the_cancelled_are_not_computed),
         TEST(what_has_not_begun_ends_with_the_server),

@@ -92,8 +92,10 @@ static void signals_reload_and_end(void **state)
     wait_for(&seen.ready, 1);
     assert_true(seen.ports[0] > 0 && seen.ports[1] > 0 && seen.ports[2] == 0);
     assert_int_equal(atomic_load(&seen.opened), 1);
-    kill(getpid(), SIGHUP);
-    wait_for(&seen.opened, 2);
+    for (int round = 2; round < 4; round++) { /* and it goes on */
+        kill(getpid(), SIGHUP);
+        wait_for(&seen.opened, round);
+    }
     kill(getpid(), SIGTERM);
     assert_int_equal(join(server), HR_OK);
 }
