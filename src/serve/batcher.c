@@ -57,17 +57,22 @@ static uint64_t expected_wait_ns(const struct hr_batcher *b, const struct hr_lan
     return hr_lane_expect_ns(lane, b->items + more) / b->options.workers;
 }
 
-static enum hr_status check_room(struct hr_batcher *b, const struct hr_request *request)
+static enum hr_status check_room(struct hr_batcher *b, const struct hr_request *request,
+                                 enum hr_reject *reason)
 {
     const struct hr_lane *own = request->served->lanes[0];
+    *reason = HR_REJECT_STOPPING;
     if (b->stopping)
         return hr_fail(HR_E_BUSY, "the server is stopping");
+    *reason = HR_REJECT_QUEUE;
     if (request->count > b->options.queue_items - b->items)
         return hr_fail(HR_E_BUSY, "the queue is full: %zu of %zu places are taken", b->items,
                        b->options.queue_items);
+    *reason = HR_REJECT_DEADLINE;
     if (request->deadline_ns && b->items > 0 &&
         hr_os_now_ns() + expected_wait_ns(b, own, 0) > request->deadline_ns)
         return hr_fail(HR_E_BUSY, "the queue is too long for the deadline");
+    *reason = HR_REJECT_LANE;
     return HR_OK;
 }
 
@@ -89,7 +94,8 @@ enum hr_status hr_batcher_submit(struct hr_batcher *b, struct hr_request *reques
 {
     const uint64_t now_ns = hr_os_now_ns();
     pthread_mutex_lock(&b->mutex);
-    enum hr_status status = check_room(b, request);
+    enum hr_reject reason;
+    enum hr_status status = check_room(b, request, &reason);
     if (status == HR_OK)
         status = find_lanes(request);
     if (status == HR_OK) {
@@ -102,7 +108,7 @@ enum hr_status hr_batcher_submit(struct hr_batcher *b, struct hr_request *reques
         }
         hr_batch_tell_clock(b, request);
     } else {
-        atomic_fetch_add(&request->served->stats.reject_count, 1);
+        atomic_fetch_add(&request->served->stats.rejects[reason], 1);
     }
     pthread_mutex_unlock(&b->mutex);
     return status;

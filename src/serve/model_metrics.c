@@ -38,9 +38,20 @@ static void print_model(void *context, const struct hr_registry_entry *entry)
         hr_text_printf(out, "%s{%s} %" PRIu64 "\n", name, labels, (uint64_t)served->stats.field); \
     }
 COUNTER(success_count)
-COUNTER(reject_count)
 COUNTER(cancel_count)
 COUNTER(fail_count)
+
+static void print_rejects(struct hr_text *out, const char *name, const char *labels,
+                          struct hr_served *served)
+{
+    static const char *const reasons[HR_REJECTS] = { [HR_REJECT_QUEUE] = "queue",
+                                                     [HR_REJECT_DEADLINE] = "deadline",
+                                                     [HR_REJECT_STOPPING] = "stopping",
+                                                     [HR_REJECT_LANE] = "size" };
+    for (size_t i = 0; i < HR_REJECTS; i++)
+        hr_text_printf(out, "%s{%s,reason=\"%s\"} %" PRIu64 "\n", name, labels, reasons[i],
+                       (uint64_t)served->stats.rejects[i]);
+}
 
 #define DURATIONS(field)                                                                 \
     static void print_##field(struct hr_text *out, const char *name, const char *labels, \
@@ -102,7 +113,10 @@ static void print_failures(struct hr_text *out, const char *name, const char *la
 {
     const struct hr_model_stats *s = &served->stats;
     const char *const reasons[] = { "REJECTED", "CANCELED", "OTHER" };
-    const uint64_t values[] = { s->reject_count, s->cancel_count, s->fail_count };
+    uint64_t rejected = 0;
+    for (size_t i = 0; i < HR_REJECTS; i++)
+        rejected += s->rejects[i];
+    const uint64_t values[] = { rejected, s->cancel_count, s->fail_count };
     for (size_t i = 0; i < HR_COUNT(values); i++)
         hr_text_printf(out, "%s{%s,reason=\"%s\"} %" PRIu64 "\n", name, labels, reasons[i],
                        values[i]);
@@ -132,8 +146,8 @@ static const struct row rows[] = {
     { "hrnet_failures_total", "counter", "Pictures and rows that failed.", print_fail_count },
     { "hrnet_cancelled_total", "counter", "Pictures and rows whose client went away.",
       print_cancel_count },
-    { "hrnet_rejected_total", "counter", "Requests refused because the queue was full.",
-      print_reject_count },
+    { "hrnet_rejected_total", "counter", "Requests refused before they were queued, by reason.",
+      print_rejects },
     { "hrnet_item_seconds", "histogram", "From arrival to answer, of one picture or row.",
       print_request },
     { "hrnet_queue_seconds", "histogram", "Time in queues, of one picture or row.", print_queue },

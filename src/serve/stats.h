@@ -25,10 +25,20 @@ void hr_durations_print(const struct hr_durations *d, const char *name, const ch
 
 #define HR_STATS_BATCHES 64 /* larger ones count as this */
 
+/* Why a request is refused at the door. */
+enum hr_reject {
+    HR_REJECT_QUEUE,    /* it is full */
+    HR_REJECT_DEADLINE, /* would pass before its answer */
+    HR_REJECT_STOPPING, /* the server ends */
+    HR_REJECT_LANE,     /* inputs of too many sizes, or no memory for one more */
+    HR_REJECTS
+};
+
 /* Of one version of a model; what Triton's statistics extension tells. */
 struct hr_model_stats {
     atomic_uint_least64_t success_count, success_ns; /* items that were answered */
-    atomic_uint_least64_t fail_count, fail_ns, cancel_count, reject_count;
+    atomic_uint_least64_t fail_count, fail_ns, cancel_count;
+    atomic_uint_least64_t rejects[HR_REJECTS];
     atomic_uint_least64_t last_ms;     /* of the last answer, since 1970 */
     struct hr_durations queue, decode; /* of an item */
     struct hr_durations run;           /* of a batch */

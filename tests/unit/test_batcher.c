@@ -155,6 +155,7 @@ static void lanes_are_bounded_and_unused_ones_make_room(void **state)
     }
     struct small_request *last = &r[HR_MOST_LANES - 1];
     assert_int_equal(small_request_submit(last, f->service), HR_E_BUSY);
+    assert_int_equal(stats_of(last)->rejects[HR_REJECT_LANE], 1);
     assert_non_null(strstr(hr_last_message(), "too many sizes"));
     assert_int_equal(hr_batcher_load(f->service->batcher), HR_MOST_LANES - 1);
     small_let_go();
@@ -184,7 +185,7 @@ static void what_does_not_fit_is_refused_at_once(void **state)
     small_request_tensors(&one, f->x, SMALL_SIDE, SMALL_SIDE);
     assert_int_equal(small_request_submit(&one, f->service), HR_E_BUSY);
     assert_non_null(strstr(hr_last_message(), "16 of 16"));
-    assert_int_equal(stats_of(&one)->reject_count, 1);
+    assert_int_equal(stats_of(&one)->rejects[HR_REJECT_QUEUE], 1);
     assert_false(small_request_is_done(&one));
     assert_false(small_request_is_done(&r));
     small_let_go();
@@ -214,6 +215,7 @@ static void a_deadline_that_cannot_be_met_is_refused(void **state)
     r.request.deadline_ns = hr_os_now_ns() + 15000000000;
     assert_int_equal(small_request_submit(&r, f->service), HR_E_BUSY);
     assert_non_null(strstr(hr_last_message(), "deadline"));
+    assert_int_equal(stats_of(&r)->rejects[HR_REJECT_DEADLINE], 1);
     r.request.deadline_ns = hr_os_now_ns() + 3000000000000;
     submit(f, &r);
     assert_true(hr_batcher_wait_seconds(f->service->batcher, r.request.served) > 19);
@@ -365,6 +367,7 @@ static void what_has_not_begun_ends_with_the_server(void **state)
     is_all(&r, HR_E_BUSY, "stopping");
     assert_int_equal(small_request_submit(&r, f->service), HR_E_BUSY);
     assert_non_null(strstr(hr_last_message(), "stopping"));
+    assert_int_equal(stats_of(&r)->rejects[HR_REJECT_STOPPING], 1);
     small_let_go();
     pthread_join(thread, NULL);
     small_request_fini(&held);

@@ -43,12 +43,15 @@ static void numbers_are_the_models(void **state)
     assert_int_equal(small_request_submit(&r, service), HR_OK);
     small_let_go();
     small_request_wait(&r);
-    atomic_store(&r.request.served->stats.reject_count, 7);
+    atomic_store(&r.request.served->stats.rejects[HR_REJECT_QUEUE], 4);
+    atomic_store(&r.request.served->stats.rejects[HR_REJECT_DEADLINE], 3);
     atomic_store(&r.request.served->stats.cancel_count, 8);
     const char *got = print(&text, service, false);
     has(got, "hrnet_answers_total{model=\"m\",version=\"1\"} 4");
     has(got, "hrnet_failures_total{model=\"m\",version=\"1\"} 1");
-    has(got, "hrnet_rejected_total{model=\"m\",version=\"1\"} 7");
+    has(got, "hrnet_rejected_total{model=\"m\",version=\"1\",reason=\"queue\"} 4");
+    has(got, "hrnet_rejected_total{model=\"m\",version=\"1\",reason=\"deadline\"} 3");
+    has(got, "hrnet_rejected_total{model=\"m\",version=\"1\",reason=\"stopping\"} 0");
     has(got, "hrnet_cancelled_total{model=\"m\",version=\"1\"} 8");
     has(got, "hrnet_batch_items_bucket{model=\"m\",version=\"1\",le=\"1\"} 1");
     has(got, "hrnet_batch_items_bucket{model=\"m\",version=\"1\",le=\"2\"} 1");
