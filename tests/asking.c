@@ -78,6 +78,7 @@ bool asking_route(struct asking *a, struct hr_call *call, struct hr_service *ser
     if (!route)
         return false;
     call->allowed[0] = '\0';
+    call->seconds = service ? hr_time_limit(&service->limits.time, call->path) : 0;
     hr_json_memory_forget();
     route->handler(call);
     hr_call_end(call);

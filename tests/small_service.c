@@ -43,7 +43,7 @@ void small_service_options(struct hr_service_options *o)
                     .most_side = 64,
                     .head_seconds = 20,
                     .body_seconds = 20,
-                    .request_seconds = 20 },
+                    .time = { .seconds = 20 } },
         .registry = { .sources = &source, .source_count = 1, .open = small_open },
         .batcher = { .workers = 1, .decoders = 1, .queue_items = 64 },
     };

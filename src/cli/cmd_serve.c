@@ -37,7 +37,9 @@ static const struct hr_flag flags[] = {
     { "decoders", 0, HR_FLAG_COUNT, "N", "0", 0, 256, "threads that decode; 0: one a CPU" },
     { "queue", 0, HR_FLAG_COUNT, "N", "256", 1, 1000000,
       "pictures and rows in the server; more are refused" },
-    { "timeout", 0, HR_FLAG_REAL, "SECONDS", "30", 0, 86400, "of one request" },
+    { "timeout", 0, HR_FLAG_REAL, "SECONDS", "30", 0, 86400, "of one request; 0: no limit" },
+    { "timeout-of", 0, HR_FLAG_TEXT, "PATH=SECONDS,...", NULL, 0, 0,
+      "of requests at these paths and below" },
     { "max-body", 0, HR_FLAG_BYTES, "SIZE", "64M", 0, 0, "of one request" },
     { "max-memory", 0, HR_FLAG_BYTES, "SIZE", "1G", 0, 0, "of all bodies together" },
     { "max-header", 0, HR_FLAG_BYTES, "SIZE", "32K", 0, 0, "of one request's head" },
@@ -144,6 +146,9 @@ static bool is_loopback(const char *host)
 static int check_flags(const struct hr_args *args)
 {
     const char *host = hr_arg_text(args, "host");
+    struct hr_time_limits limits = { 0 };
+    if (hr_time_limits_parse(&limits, hr_arg_text(args, "timeout-of")) != HR_OK)
+        return hr_usage_error("serve", "--timeout-of %s", hr_last_message());
     if (!hr_arg_switch(args, "public") && !is_loopback(host))
         return hr_usage_error("serve",
                               "--host %s can be reached by other machines: add --public if that "
@@ -156,9 +161,10 @@ static int check_flags(const struct hr_args *args)
     return -1;
 }
 
+/* The flags are checked before. */
 static struct hr_limits limits_of(const struct hr_args *args)
 {
-    return (struct hr_limits){
+    struct hr_limits limits = {
         .body_bytes = hr_arg_bytes(args, "max-body"),
         .all_body_bytes = hr_arg_bytes(args, "max-memory"),
         .header_bytes = hr_arg_bytes(args, "max-header"),
@@ -168,8 +174,10 @@ static struct hr_limits limits_of(const struct hr_args *args)
         .most_side = (int)hr_arg_count(args, "max-side"),
         .head_seconds = hr_arg_real(args, "head-timeout"),
         .body_seconds = hr_arg_real(args, "body-timeout"),
-        .request_seconds = hr_arg_real(args, "timeout"),
+        .time = { .seconds = hr_arg_real(args, "timeout") },
     };
+    (void)!hr_time_limits_parse(&limits.time, hr_arg_text(args, "timeout-of"));
+    return limits;
 }
 
 static struct hr_lane_options lanes_of(const struct hr_args *args)

@@ -91,6 +91,7 @@ bool hr_call_run(struct hr_call *call, struct hr_request *request)
 {
     struct hr_batcher *batcher = call->service->batcher;
     struct running running = { batcher, request };
+    hr_request_limit_seconds(request, call->seconds);
     call->attend(call, cancel, &running);
     const enum hr_status status = hr_batcher_run(batcher, request);
     call->attend(call, NULL, NULL);

@@ -20,6 +20,7 @@ struct hr_call {
     const char *captures[HR_CALL_CAPTURES]; /* what the pattern's stars stand for */
     const uint8_t *body;                    /* whole, decompressed */
     size_t body_size;
+    double seconds; /* it may take, from submit to answer; 0: no limit */
     /* NULL where there is none; of several, the first.  Valid until the handler returns. */
     const char *(*find_header)(const struct hr_call *call, const char *name);
     const char *(*find_query)(const struct hr_call *call, const char *name);

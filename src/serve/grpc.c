@@ -32,7 +32,7 @@ void hr_grpc_options_init(struct hr_grpc_options *options)
                                          .idle_seconds = 300,
                                          .send_seconds = 30,
                                          .keepalive_seconds = 60,
-                                         .call_seconds = 60 };
+                                         .time = { .seconds = 60 } };
 }
 
 /* ---- Connections ---- */

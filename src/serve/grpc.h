@@ -17,6 +17,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 #include "serve/link.h"
+#include "serve/time_limits.h"
 
 /* Codes of gRPC that no status of ours has. */
 #define HR_GRPC_UNKNOWN           2
@@ -65,9 +66,9 @@ struct hr_grpc_options {
     unsigned connections, connections_of_one; /* in all; of one address, 0: no limit */
     unsigned streams;                         /* calls of one connection at a time */
     double idle_seconds;                      /* without calls, before a connection is let go */
-    double send_seconds;      /* for a client to send its headers, a message, to read answers */
-    double keepalive_seconds; /* of silence, before a connection is asked whether it lives */
-    double call_seconds;      /* longest life of a call that is no stream; 0: no limit */
+    double send_seconds;        /* for a client to send its headers, a message, to read answers */
+    double keepalive_seconds;   /* of silence, before a connection is asked whether it lives */
+    struct hr_time_limits time; /* longest life of a call that is no stream, by its path */
 };
 /* Sensible values for all limits; the rest is zero. */
 void hr_grpc_options_init(struct hr_grpc_options *options);
@@ -126,6 +127,8 @@ uint64_t hr_grpc_call_bytes_in(const struct hr_grpc_call *call);
 uint64_t hr_grpc_call_bytes_out(const struct hr_grpc_call *call);
 /* Of grpc-timeout and the server's own limit, on hr_os_now_ns(); 0: none. */
 uint64_t hr_grpc_call_deadline_ns(const struct hr_grpc_call *call);
+/* The server's own limit at its path, for each request of a stream; 0: none. */
+double hr_grpc_call_seconds(const struct hr_grpc_call *call);
 uint64_t hr_grpc_call_begin_ns(const struct hr_grpc_call *call);
 bool hr_grpc_call_over(const struct hr_grpc_call *call); /* answers go nowhere */
 /* Streams: while `on`, the client is not allowed to send more than what is on its way. */

@@ -113,6 +113,11 @@ uint64_t hr_grpc_call_deadline_ns(const struct hr_grpc_call *call)
     return call->deadline_ns;
 }
 
+double hr_grpc_call_seconds(const struct hr_grpc_call *call)
+{
+    return hr_time_limit(&call->server->options.time, call->method->path);
+}
+
 uint64_t hr_grpc_call_begin_ns(const struct hr_grpc_call *call)
 {
     return call->begin_ns;
@@ -307,7 +312,7 @@ static const struct hr_grpc_method *find_method(const struct hr_grpc *server, co
 static enum hr_status read_deadline(struct hr_grpc_call *call)
 {
     const char *timeout = hr_grpc_call_header(call, "grpc-timeout");
-    const double longest = call->server->options.call_seconds;
+    const double longest = hr_grpc_call_seconds(call);
     uint64_t ns = UINT64_MAX;
     if (timeout)
         HR_TRY(hr_grpc_timeout_parse(timeout, &ns));

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "base/os.h"
-
 static uint64_t larger(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -48,6 +46,8 @@ enum hr_status hr_grpc_job_submit(struct hr_grpc_job *job, struct hr_grpc_call *
     job->request = request;
     request->done = done;
     request->context = job;
+    hr_request_limit(request, hr_grpc_call_deadline_ns(call));
+    hr_request_limit_seconds(request, hr_grpc_call_seconds(call));
     hr_grpc_post_expect(job->server);
     const enum hr_status status = hr_batcher_submit(batcher, request);
     if (status != HR_OK) {
@@ -61,13 +61,4 @@ void hr_grpc_job_cancel(struct hr_grpc_job *job)
 {
     /* The request lives until finish(), which runs on this thread: it is not too late. */
     hr_batcher_cancel(job->batcher, job->request, HR_E_CANCELLED);
-}
-
-uint64_t hr_grpc_job_timeout_us(const struct hr_grpc_call *call, uint64_t wanted_us)
-{
-    const uint64_t deadline_ns = hr_grpc_call_deadline_ns(call), now_ns = hr_os_now_ns();
-    if (!deadline_ns)
-        return wanted_us;
-    const uint64_t left_us = deadline_ns > now_ns ? (deadline_ns - now_ns) / 1000 + 1 : 1;
-    return wanted_us && wanted_us < left_us ? wanted_us : left_us;
 }

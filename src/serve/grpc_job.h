@@ -27,15 +27,12 @@ struct hr_grpc_job {
     void (*finish)(struct hr_grpc_job *job); /* on the server's thread; may free the job */
 };
 
-/* Submits job->request; job->finish is the caller's, all else is set here.  HR_OK: finish() will be
- * called, once; otherwise it will not. */
+/* Submits job->request with the call's deadline; job->finish is the caller's, all else is set here.
+ * HR_OK: finish() will be called, once; otherwise it will not. */
 enum hr_status hr_grpc_job_submit(struct hr_grpc_job *job, struct hr_grpc_call *call,
                                   struct hr_batcher *batcher,
                                   struct hr_request *request) HR_WARN_UNUSED;
 /* Nobody waits for it any more; finish() follows all the same. */
 void hr_grpc_job_cancel(struct hr_grpc_job *job);
-
-/* Microseconds that are left to a call, at most `wanted_us` where that is not 0; 0: no limit. */
-uint64_t hr_grpc_job_timeout_us(const struct hr_grpc_call *call, uint64_t wanted_us);
 
 #endif

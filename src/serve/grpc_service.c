@@ -107,7 +107,7 @@ static struct hr_grpc_options options_of(struct hr_service *service,
     o.connections_of_one = limits->connections_of_one;
     o.idle_seconds = limits->head_seconds;
     o.send_seconds = limits->body_seconds;
-    o.call_seconds = limits->request_seconds;
+    o.time = limits->time;
     return o;
 }
 

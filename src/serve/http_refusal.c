@@ -61,6 +61,7 @@ static void check_route(struct hr_http_exchange *e)
     e->route = hr_route_find(call->method, e->segments, call->captures, call->allowed);
     if (e->route) {
         call->allowed[0] = '\0';
+        call->seconds = hr_time_limit(&call->service->limits.time, call->path);
     } else if (call->allowed[0] && strcmp(call->method, "OPTIONS") == 0) {
         call->code = MHD_HTTP_NO_CONTENT;
     } else if (call->allowed[0]) {

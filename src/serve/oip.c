@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "base/os.h"
 
+#define MOST_TIMEOUT_US (UINT64_MAX / 2000) /* more is no limit */
+
 const char *const hr_oip_extensions[] = { "binary_tensor_data",
                                           "classification",
                                           "model_configuration",
@@ -151,7 +153,6 @@ enum hr_status hr_oip_begin(struct hr_oip_infer *f, struct hr_service *service,
                             const struct hr_oip_question *q)
 {
     const struct hr_limits *limits = &service->limits;
-    const uint64_t most_us = (uint64_t)(1e6 * limits->request_seconds);
     size_t rows;
     HR_TRY(hr_registry_find(service->registry, &f->served, q->model, q->version));
     HR_TRY(check_inputs(q->inputs, q->input_count));
@@ -169,9 +170,8 @@ enum hr_status hr_oip_begin(struct hr_oip_infer *f, struct hr_service *service,
     }
     f->request.served = f->served;
     f->request.count = rows;
-    f->request.deadline_ns =
-        hr_os_now_ns() +
-        1000 * (q->timeout_us && q->timeout_us < most_us ? q->timeout_us : most_us);
+    if (q->timeout_us && q->timeout_us < MOST_TIMEOUT_US)
+        f->request.deadline_ns = hr_os_now_ns() + 1000 * q->timeout_us;
     return HR_OK;
 }
 

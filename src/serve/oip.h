@@ -54,7 +54,7 @@ struct hr_oip_question {
     const struct hr_oip_wanted *wanted;
     size_t wanted_count; /* 0: the declared output */
     bool binary;         /* then its .binary */
-    uint64_t timeout_us; /* 0: the server's own, which is the longest */
+    uint64_t timeout_us; /* the client's wish, 0: none; the server's own limit counts, too */
 };
 
 /* One inference.  Zero-initialise; fini frees at any time when no request is running. */

@@ -185,7 +185,7 @@ static enum hr_status read_request(struct infer *f, struct hr_grpc_call *call,
         .input_count = f->request->n_inputs,
         .wanted = f->wanted,
         .wanted_count = f->request->n_outputs,
-        .timeout_us = hr_grpc_job_timeout_us(call, timeout_us),
+        .timeout_us = timeout_us,
     };
     return hr_oip_begin(&f->infer, hr_grpc_call_context(call), &f->question);
 }

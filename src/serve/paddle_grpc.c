@@ -231,14 +231,6 @@ static void finish(struct hr_grpc_job *job)
     destroy(w);
 }
 
-/* The call's own deadline, where it is earlier than the server's. */
-static void limit_time(const struct hr_grpc_call *call, struct hr_request *request)
-{
-    const uint64_t deadline_ns = hr_grpc_call_deadline_ns(call);
-    if (deadline_ns && deadline_ns < request->deadline_ns)
-        request->deadline_ns = deadline_ns;
-}
-
 static void begin(struct hr_grpc_call *call, struct hr_buffer *message,
                   const ProtobufCMessageDescriptor *type,
                   enum hr_status (*start)(struct work *, struct hr_grpc_call *),
@@ -260,7 +252,6 @@ static void begin(struct hr_grpc_call *call, struct hr_buffer *message,
     } else {
         status = start(w, call);
         w->job.finish = finish;
-        limit_time(call, &w->coded.pictures.request);
         if (status == HR_OK)
             status =
                 hr_grpc_job_submit(&w->job, call, service->batcher, &w->coded.pictures.request);

@@ -35,9 +35,9 @@ static void add_explanation(const struct classify *c, json_t *record, const stru
     const struct hr_served *served = c->pictures.served;
     struct hr_text image = { 0 };
     struct hrnet_decode_options decode = *hr_batcher_decode_options(c->call->service->batcher);
-    const enum hr_status status =
-        hr_heat_draw(served->heat, served->model, item->picture, item->picture_bytes, &decode,
-                     c->pictures.request.deadline_ns, &image);
+    const enum hr_status status = hr_heat_draw(
+        served->heat, served->model, item->picture, item->picture_bytes, &decode,
+        c->pictures.request.deadline_ns ? c->pictures.request.deadline_ns : UINT64_MAX, &image);
     if (status == HR_OK)
         json_object_set_new(record, "explanation", hr_json_text_of(&image));
     else

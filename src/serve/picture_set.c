@@ -37,7 +37,6 @@ enum hr_status hr_pictures_begin(struct hr_pictures *p, struct hr_service *servi
     }
     p->request.served = p->served;
     p->request.count = count;
-    p->request.deadline_ns = hr_os_now_ns() + (uint64_t)(1e9 * service->limits.request_seconds);
     return HR_OK;
 }
 

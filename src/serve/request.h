@@ -86,4 +86,9 @@ HR_INLINE const struct hr_item *hr_request_failure(const struct hr_request *requ
     return NULL;
 }
 
+/* Before it is submitted: an earlier deadline counts; 0 is none. */
+void hr_request_limit(struct hr_request *request, uint64_t deadline_ns);
+/* So many seconds from now; 0 is no limit. */
+void hr_request_limit_seconds(struct hr_request *request, double seconds);
+
 #endif

@@ -12,6 +12,7 @@
 #include "serve/batcher.h"
 #include "serve/gate.h"
 #include "serve/registry.h"
+#include "serve/time_limits.h"
 
 /* Limits are of one request unless said. */
 struct hr_limits {
@@ -22,7 +23,7 @@ struct hr_limits {
     size_t items;                             /* pictures or rows */
     int most_side;                            /* of network inputs, px */
     double head_seconds, body_seconds; /* to send head and body; the first is for idling too */
-    double request_seconds;            /* from submit to answer */
+    struct hr_time_limits time;        /* from submit to answer */
 };
 
 struct hr_observe; /* serve/observe.h: log and counters */

@@ -199,7 +199,7 @@ static enum hr_status make(struct hr_service *service)
 struct hr_service *fuzz_service(void)
 {
     static struct hr_service service = {
-        .limits = { .body_bytes = 1 << 20, .items = 64, .most_side = 64, .request_seconds = 1 },
+        .limits = { .body_bytes = 1 << 20, .items = 64, .most_side = 64, .time = { .seconds = 1 } },
         .may_load = true,
         .triton_metrics = true,
         .state = HR_SERVICE_READY

@@ -323,7 +323,9 @@ static void who_is_gone_is_told(void **state)
     assert_true(soon(&gone_count, 2));
     assert_int_equal(ask(&p, "/t.T/Echo", "x", 1, WAIT), HR_OK); /* the connection lives on */
     stop(&p);
-    options.call_seconds = 0.3; /* the server's own limit */
+    options.time.seconds = 60;
+    options.time.count = 1; /* the server's own limit, at that path */
+    options.time.of[0] = (struct hr_time_limit){ "/t.T/Never", 0.3 };
     p = start(&options);
     assert_int_equal(ask(&p, "/t.T/Never", "", 0, WAIT), HR_OK);
     assert_int_equal(p.answer.code, 4);

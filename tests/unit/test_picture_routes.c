@@ -167,7 +167,7 @@ static void a_late_answer_is_504_and_a_full_queue_503(void **state)
     float x[SMALL_FLOATS];
     (void)state;
     small_service_options(&options);
-    options.limits.request_seconds = 0.1;
+    assert_int_equal(hr_time_limits_parse(&options.limits.time, "/v1/classify=0.1"), HR_OK);
     options.batcher.queue_items = 1;
     struct hr_service *strict = small_service_start(&options);
     small_input("x", x);

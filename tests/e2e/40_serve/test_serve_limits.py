@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from server import serving
+from server import run, serving
 
 
 def raw(server, data, timeout=30):
@@ -142,6 +142,18 @@ def test_a_full_queue_and_a_deadline(small, cat, tensor):
         while not all(line in server.get("/metrics").body.decode() for line in wanted):
             assert time.time() < end
             time.sleep(0.05)
+
+
+def test_a_path_has_its_own_deadline(small, cat, tensor):
+    with serving(f"small={small}", "--timeout-of", "/v1=1e-6,/v1/vision=0", "--timeout", "60") as server:
+        request = {"inputs": [{"name": "x", "shape": [1, 3, 224, 224], "datatype": "FP32",
+                               "data": tensor.ravel().tolist()}]}
+        assert server.post("/v1/classify", cat).status == 504
+        assert server.post("/v2/models/small/infer", request).status == 200
+    for bad in ("v1=5", "/v1=soon", "/v1"):
+        result = run("serve", small, "--timeout-of", bad)
+        assert result.returncode == 2
+        assert f"--timeout-of '{bad}'" in result.stderr and "wanted" in result.stderr
 
 
 def test_nothing_is_computed_for_clients_that_have_gone(small, cat):
@@ -279,7 +291,6 @@ def test_tls_and_a_new_certificate(small, tmp_path, cat):
 
 
 def test_wrong_certificates_and_addresses(small, tmp_path):
-    from server import run
     (tmp_path / "a.pem").write_text("x")
     result = run("serve", small, "-p", 0, "--tls-certificate", tmp_path / "a.pem", "--tls-key",
                  tmp_path / "a.pem")
