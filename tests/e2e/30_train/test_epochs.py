@@ -31,6 +31,21 @@ def stopped_in_an_epoch(args, out, steps, number=signal.SIGKILL):
     return process.returncode, stderr
 
 
+@pytest.fixture(scope="session")
+def undisturbed(data, tmp_path_factory):
+    """Runs of so many epochs, with these flags, that nothing happens to; each is made once."""
+    made = {}
+
+    def of(epochs, *flags):
+        key = (epochs, *flags)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("undisturbed") / "run"
+            result = train(data / "train", made[key], "--val", data / "val", *flags, epochs=epochs)
+            assert result.returncode == 0, result.stderr
+        return made[key]
+    return of
+
+
 def test_the_last_short_batch_is_dropped(data, tmp_path):
     """35 pictures, 8 a batch: 4 steps of 8 instead of 5; of 16 by 2 batches a step, 2 steps."""
     args = ["--val", data / "val", "--drop-last"]
@@ -73,7 +88,7 @@ def test_pictures_in_their_order(data, tmp_path):
     (["--eval-every", "3", "--eval-from", "4"], [5]),
     (["--eval-from", "3"], [3, 4, 5]),
 ])
-def test_epochs_that_are_validated(data, tmp_path, flags, validated):
+def test_epochs_that_are_validated(data, undisturbed, tmp_path, flags, validated):
     out = tmp_path / "run"
     result = train(data / "train", out, "--val", data / "val", "--ema", "0.9", *flags, epochs=5)
     assert result.returncode == 0, result.stderr
@@ -84,13 +99,12 @@ def test_epochs_that_are_validated(data, tmp_path, flags, validated):
     assert [int(r["epoch"]) for r in table if r["average_top1"]] == validated
     best = max((float(r["top1"]), int(r["epoch"])) for r in table if r["top1"])
     assert "(best)" in lines[best[1] - 1]
-    other = train(data / "train", tmp_path / "all", "--val", data / "val", "--ema", "0.9", epochs=5)
+    all_epochs = undisturbed(5, "--ema", "0.9")
     for name in ("latest", "average"):  # looking changes nothing
         name += ".safetensors"
-        assert (out / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
+        assert (out / name).read_bytes() == (all_epochs / name).read_bytes()
     for e in validated:
-        assert table[e - 1] == rows(tmp_path / "all" / "epochs.csv")[e - 1]
-    assert other.returncode == 0
+        assert table[e - 1] == rows(all_epochs / "epochs.csv")[e - 1]
 
 
 def test_only_validated_epochs_count_as_not_better(data, tmp_path):
@@ -111,11 +125,11 @@ def test_only_validated_epochs_count_as_not_better(data, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_ends_within_an_epoch_goes_on(data, tmp_path, number):
+def test_a_run_that_ends_within_an_epoch_goes_on(data, undisturbed, tmp_path, number):
     """After 8 steps of 5 an epoch, of which each second one is saved: the model of the third is
     there, and the run ends with the bytes of one that was not disturbed."""
     args = ["--val", data / "val", "--ema", "0.9"]
-    assert train(data / "train", tmp_path / "whole", *args, epochs=3).returncode == 0
+    whole = undisturbed(3, "--ema", "0.9", "--keep", "3")
     out = tmp_path / "run"
     started = ["train", data / "train", "-o", out, "-e", "3", *COMMON, *args]
     code, stderr = stopped_in_an_epoch([*started, "--save-steps", "2"], out, 8, number)
@@ -123,26 +137,23 @@ def test_a_run_that_ends_within_an_epoch_goes_on(data, tmp_path, number):
         assert code == 130 and "stopped; " in stderr
     models = {name: (out / f"{name}.safetensors").read_bytes() for name in ("latest", "average")}
     assert run("info", out / "latest.safetensors").returncode == 0
-    at_epoch = tmp_path / "one"
-    assert train(data / "train", at_epoch, *args, "--keep", "3", epochs=3).returncode == 0
-    for name, data_ in models.items():
-        assert data_ != (at_epoch / "epoch-1.safetensors").read_bytes()
-        assert data_ != (tmp_path / "whole" / f"{name}.safetensors").read_bytes()
+    for name, saved in models.items():
+        assert saved != (whole / "epoch-1.safetensors").read_bytes()
+        assert saved != (whole / f"{name}.safetensors").read_bytes()
     again = run(*started, "--resume")
     assert again.returncode == 0, again.stderr
-    same(out, tmp_path / "whole")
+    same(out, whole)
     for name in "average", "best-average":
         name += ".safetensors"
-        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.parametrize("left", [0, 30_000_000, 60_000_000])
-def test_a_disk_that_fills_up_loses_nothing(data, tmp_path, left):
+def test_a_disk_that_fills_up_loses_nothing(data, undisturbed, tmp_path, left):
     """A real one, in memory: nothing has room, or tables and no model, or models and no state
     (which then is that of before); then there is room again, and the run ends as if nothing had been."""
     if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode != 0:
         pytest.skip("this kernel allows no mounts to users")
-    assert train(data / "train", tmp_path / "whole", "--val", data / "val", epochs=3).returncode == 0
     (tmp_path / "disk").mkdir()
     done = subprocess.run(
         ["unshare", "-Urm", sys.executable, pathlib.Path(__file__).parent / "full_disk.py",
@@ -160,4 +171,4 @@ def test_a_disk_that_fills_up_loses_nothing(data, tmp_path, left):
                  (n.endswith(".safetensors") and left < 45_000_000)]:
         assert seen["after"][name] == seen["before"][name], name
     assert seen["info"] == 0 and seen["last"] == 0, seen["last_stderr"]
-    same(tmp_path / "run", tmp_path / "whole")
+    same(tmp_path / "run", undisturbed(3))
