@@ -78,6 +78,7 @@ struct models {
     struct hr_model_source sources[MOST_MODELS];
     char names[MOST_MODELS][128], versions[MOST_MODELS][32];
     size_t count;
+    struct hr_time_limits time;
 };
 
 /* The name of a model that was given none: of the file without folder and suffix. */
@@ -143,11 +144,12 @@ static bool is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-static int check_flags(const struct hr_args *args)
+/* *time is what --timeout and --timeout-of say. */
+static int check_flags(const struct hr_args *args, struct hr_time_limits *time)
 {
     const char *host = hr_arg_text(args, "host");
-    struct hr_time_limits limits = { 0 };
-    if (hr_time_limits_parse(&limits, hr_arg_text(args, "timeout-of")) != HR_OK)
+    *time = (struct hr_time_limits){ .seconds = hr_arg_real(args, "timeout") };
+    if (hr_time_limits_parse(time, hr_arg_text(args, "timeout-of")) != HR_OK)
         return hr_usage_error("serve", "--timeout-of %s", hr_last_message());
     if (!hr_arg_switch(args, "public") && !is_loopback(host))
         return hr_usage_error("serve",
@@ -161,10 +163,9 @@ static int check_flags(const struct hr_args *args)
     return -1;
 }
 
-/* The flags are checked before. */
-static struct hr_limits limits_of(const struct hr_args *args)
+static struct hr_limits limits_of(const struct hr_args *args, const struct hr_time_limits *time)
 {
-    struct hr_limits limits = {
+    return (struct hr_limits){
         .body_bytes = hr_arg_bytes(args, "max-body"),
         .all_body_bytes = hr_arg_bytes(args, "max-memory"),
         .header_bytes = hr_arg_bytes(args, "max-header"),
@@ -174,10 +175,8 @@ static struct hr_limits limits_of(const struct hr_args *args)
         .most_side = (int)hr_arg_count(args, "max-side"),
         .head_seconds = hr_arg_real(args, "head-timeout"),
         .body_seconds = hr_arg_real(args, "body-timeout"),
-        .time = { .seconds = hr_arg_real(args, "timeout") },
+        .time = *time,
     };
-    (void)!hr_time_limits_parse(&limits.time, hr_arg_text(args, "timeout-of"));
-    return limits;
 }
 
 static struct hr_lane_options lanes_of(const struct hr_args *args)
@@ -228,7 +227,7 @@ static struct hr_service_options service_of(struct models *models, const struct 
 {
     const struct hr_lane_options lanes = lanes_of(args);
     return (struct hr_service_options){
-        .limits = limits_of(args),
+        .limits = limits_of(args, &models->time),
         .registry = { .sources = models->sources,
                       .source_count = models->count,
                       .folder = hr_arg_text(args, "repository"),
@@ -285,7 +284,7 @@ static int serve(const struct hr_args *args)
 {
     struct hr_server_options options;
     struct models *models = hr_mem_alloc(1, sizeof *models);
-    int code = models ? check_flags(args) : hr_report(HRNET_E_MEMORY);
+    int code = models ? check_flags(args, &models->time) : hr_report(HRNET_E_MEMORY);
     for (int i = 0; i < args->operand_count && code < 0; i++)
         code = parse_model(models, args->operands[i]);
     if (code < 0) {
