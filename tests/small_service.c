@@ -54,6 +54,18 @@ void small_service_options(struct hr_service_options *o)
     hrnet_decode_options_init(&o->batcher.decode, sizeof o->batcher.decode);
 }
 
+const struct hr_model_source small_versions[3] = { { "m", "1", "5" },
+                                                   { "m", "2", "6" },
+                                                   { "x", "1", "4" } };
+
+void small_service_versions(struct hr_service_options *options)
+{
+    small_service_options(options);
+    options->registry.sources = small_versions;
+    options->registry.source_count = HR_COUNT(small_versions);
+    options->registry.lanes.delay_seconds = 0.000002;
+}
+
 struct hr_service *small_service_start(const struct hr_service_options *options)
 {
     struct hr_service_options usual;
@@ -140,6 +152,15 @@ void small_picture_logits(struct hr_service *service, struct hr_span picture,
                      HRNET_OK);
     hr_served_release(served);
     small_logits(service, x, logits);
+}
+
+void small_scores(struct hr_service *service, const float logits[SMALL_CLASSES],
+                  float scores[SMALL_CLASSES])
+{
+    struct hr_served *served = NULL;
+    assert_int_equal(hr_registry_find(service->registry, &served, "m", NULL), HR_OK);
+    hrnet_model_scores(served->model, logits, scores);
+    hr_served_release(served);
 }
 
 /* ---- Requests over HTTP ---- */

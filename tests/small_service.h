@@ -21,6 +21,10 @@ hrnet_status small_open(void *context, const char *source, hrnet_model **out);
 /* One model, "m" in version 1 and of 5 classes; sensible limits; batches of up to 4 that wait for
  * nobody; nothing is logged. */
 void small_service_options(struct hr_service_options *options);
+/* The same with three: "m" in versions 1 and 2, of 5 and 6 classes, and "x", of 4; a batch waits
+ * two microseconds. */
+extern const struct hr_model_source small_versions[3];
+void small_service_versions(struct hr_service_options *options);
 /* A service whose models are loaded and which is ready.  Fails the test where there is none. */
 struct hr_service *small_service_start(const struct hr_service_options *options); /* NULL: those */
 /* Lets go what holds a worker before, so that a test that failed ends. */
@@ -39,6 +43,9 @@ void small_logits(struct hr_service *service, const float x[SMALL_FLOATS],
 /* The same of an encoded picture. */
 void small_picture_logits(struct hr_service *service, struct hr_span picture,
                           float logits[SMALL_CLASSES]);
+/* The scores that "m" makes of such logits. */
+void small_scores(struct hr_service *service, const float logits[SMALL_CLASSES],
+                  float scores[SMALL_CLASSES]);
 
 /* An answer to a request over HTTP. */
 struct small_answer {

@@ -18,9 +18,6 @@
 #define OIP       "/inference.GRPCInferenceService/"
 #define NOT_FOUND 5
 
-static const struct hr_model_source sources[] = { { "m", "1", "5" },
-                                                  { "m", "2", "6" },
-                                                  { "x", "1", "4" } };
 static const struct hr_grpc_method *const tables[] = { hr_oip_grpc_methods, NULL };
 
 static struct hr_service *service;
@@ -30,10 +27,7 @@ static int set_up(void **state)
 {
     struct hr_service_options options;
     (void)state;
-    small_service_options(&options);
-    options.registry.sources = sources;
-    options.registry.source_count = HR_COUNT(sources);
-    options.registry.lanes.delay_seconds = 0.000002;
+    small_service_versions(&options);
     service = small_service_start(&options);
     talk_start(&talk, tables, service);
     return 0;
@@ -154,9 +148,9 @@ static void statistics_are_of_one_or_all(void **state)
     assert_string_equal(r->model_stats[1]->version, "2");
     assert_int_equal(ask_named(OIP "ModelStatistics", n, none), NOT_FOUND);
     for (size_t i = 0; i < 3; i++) { /* every one was let go */
-        assert_int_equal(
-            hr_registry_find(service->registry, &served, sources[i].name, sources[i].version),
-            HR_OK);
+        assert_int_equal(hr_registry_find(service->registry, &served, small_versions[i].name,
+                                          small_versions[i].version),
+                         HR_OK);
         assert_int_equal(atomic_load(&served->references), 2);
         hr_served_release(served);
     }

@@ -11,19 +11,13 @@
 
 #include "small_request.h"
 
-static const struct hr_model_source sources[] = { { "m", "1", "5" },
-                                                  { "m", "2", "6" },
-                                                  { "x", "1", "4" } };
 static struct hr_service *service;
 
 static int set_up(void **state)
 {
     struct hr_service_options options;
     (void)state;
-    small_service_options(&options);
-    options.registry.sources = sources;
-    options.registry.source_count = HR_COUNT(sources);
-    options.registry.lanes.delay_seconds = 0.000002;
+    small_service_versions(&options);
     service = small_service_start(&options);
     return 0;
 }

@@ -40,7 +40,6 @@ static char image[] = "image", junk[] = "aGFsbG8=", name_m[] = "m", name_n[] = "
 static int set_up(void **state)
 {
     struct hr_buffer png = { 0 };
-    struct hr_served *served = NULL;
     float logits[SMALL_CLASSES];
     (void)state;
     service = small_service_start(NULL);
@@ -49,10 +48,8 @@ static int set_up(void **state)
     hr_base64_encode(&coded, png.data, png.size);
     small_picture_logits(service, span_of(&png), logits);
     hr_buffer_fini(&png);
-    assert_int_equal(hr_registry_find(service->registry, &served, NULL, NULL), HR_OK);
-    hrnet_model_scores(served->model, logits, scores);
+    small_scores(service, logits, scores);
     hrnet_top_k(scores, SMALL_CLASSES, SMALL_CLASSES, order);
-    hr_served_release(served);
     return 0;
 }
 

@@ -4,10 +4,14 @@ and what is printed must be what it shows.  Servers are started in the backgroun
 are free; numbers with a point may differ a little, times by any amount."""
 import math
 import os
+import pathlib
 import re
-import socket
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from ports import free_ports  # noqa: E402
 
 NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
 TIMING = re.compile(r'"timing":\{[^}]*\}')
@@ -27,14 +31,6 @@ def sessions(path):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             command, _, output = part.partition("\n")
             yield command, output.rstrip("\n")
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 class Shell:
@@ -107,8 +103,6 @@ def compare(command, got, want):
 
 
 if __name__ == "__main__":  # sessions.py DOCUMENT FOLDER PROGRAM: prints what the document should show
-    import pathlib
-    import sys
     shell = Shell(pathlib.Path(sys.argv[2]), sys.argv[3])
     back = {new: old for old, new in shell.ports.items()}
     for command, want in sessions(pathlib.Path(sys.argv[1])):

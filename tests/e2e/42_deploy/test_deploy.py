@@ -8,7 +8,6 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,8 @@ import pytest
 
 TESTS = pathlib.Path(os.environ["HRNET_TESTS"])
 DEPLOY = TESTS.parent / "deploy"
-sys.path.insert(0, str(TESTS / "e2e" / "40_serve"))
+sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "e2e" / "40_serve")]
+from ports import free_ports  # noqa: E402
 from server import ENVIRONMENT, PICTURES, PROGRAM, Server, make_small, run, serving  # noqa: E402
 
 CAT = PICTURES / "cat_420.jpg"
@@ -26,14 +26,6 @@ CAT = PICTURES / "cat_420.jpg"
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     return make_small(tmp_path_factory.mktemp("models") / "small.safetensors")
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 # ---- The image ----
